@@ -1,0 +1,51 @@
+# make demo   the example site on http://127.0.0.1:5000
+# make test   the whole test suite
+# Both set up everything they need, in .venv and, for the browser tests, from Debian's packages.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PORT ?= 5000
+
+.PHONY: demo test check bench system-packages clean
+.DEFAULT_GOAL := test
+
+demo: $(VENV)/.demo
+	$(BIN)/flask --app examples.site run --port $(PORT)
+
+test: $(VENV)/.test system-packages
+	$(BIN)/pytest --cov --cov-report=term-missing $(ARGS)
+
+# Everything that is not a test: style, types, the order of the layers.
+check: $(VENV)/.check
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.check
+	for script in benchmarks/[a-z]*.py; do $(BIN)/python $$script || exit 1; done
+
+$(VENV)/.created:
+	./tools/create-venv "$(PYTHON)" "$(VENV)"
+	touch $@
+
+$(VENV)/.demo: $(VENV)/.created setup.py
+	$(BIN)/pip install --quiet --editable .
+	touch $@
+
+$(VENV)/.test: $(VENV)/.created setup.py
+	$(BIN)/pip install --quiet --editable '.[test]'
+	touch $@
+
+$(VENV)/.check: $(VENV)/.created setup.py
+	$(BIN)/pip install --quiet --editable '.[test,check,bench]'
+	touch $@
+
+# A browser with Chinese fonts, and a Redis for the tests of server-side sessions.
+system-packages:
+	./tools/install-debian-packages chromium:/usr/bin/chromium redis-server:/usr/bin/redis-server \
+		fonts-noto-cjk:/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .coverage

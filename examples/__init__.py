@@ -1,0 +1,1 @@
+"""Sites that sign people in with Flask-DingTalk: ``quickstart.py`` and ``site``."""

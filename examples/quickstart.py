@@ -1,0 +1,23 @@
+"""Everything that a sign-in with DingTalk needs.
+
+Run it with FLASK_SECRET_KEY, FLASK_DINGTALK_CLIENT_ID and FLASK_DINGTALK_CLIENT_SECRET in the
+environment, those of your application or those that ``flask dingtalk simulator`` prints::
+
+    flask --app examples/quickstart run
+"""
+# ruff: noqa: D103
+# mypy: allow-untyped-defs
+
+from flask import Flask
+
+from flask_dingtalk import DingTalk, current_dingtalk_user, login_required
+
+app = Flask(__name__)
+app.config.from_prefixed_env()  # FLASK_SECRET_KEY, FLASK_DINGTALK_CLIENT_ID, …_CLIENT_SECRET
+dingtalk = DingTalk(app)  # adds /dingtalk/login, /dingtalk/callback, /dingtalk/logout
+
+
+@app.get("/")
+@login_required
+def index():
+    return f"Hello, {current_dingtalk_user.nick}"

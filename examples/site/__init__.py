@@ -1,0 +1,47 @@
+"""A company portal in miniature, in the factory pattern.
+
+    flask --app examples.site run
+
+Without FLASK_DINGTALK_CLIENT_ID in the environment it signs people in with a simulator of DingTalk
+that it brings along. With it, it needs FLASK_DINGTALK_CLIENT_SECRET and FLASK_SECRET_KEY as well.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from flask import Flask
+
+from flask_dingtalk import login_required, user_logged_in, user_logged_out
+
+from . import accounts, development, views
+
+
+def create_app(config: Mapping[str, Any] | None = None) -> Flask:
+    """Build the site from the ``FLASK_…`` environment variables and ``config``, which wins."""
+    app = Flask(__name__)
+    app.config.from_mapping(
+        # The site wants to know in the name of which organisation somebody comes.
+        DINGTALK_SCOPE="openid corpid",
+        # The corpId of the company whose people may read /company; without it, no such page.
+        COMPANY_CORP_ID=None,
+        # What to call organisations on a page, by corpId: a sign-in brings no names.
+        ORGANISATION_NAMES={},
+        # Behind HTTPS, set FLASK_SESSION_COOKIE_SECURE=true as well.
+        SESSION_COOKIE_SAMESITE="Lax",
+    )
+    app.config.from_prefixed_env()
+    app.config.update(config or {})
+    development.keep_codes_off_the_console()
+    if not app.config.get("DINGTALK_CLIENT_ID"):
+        development.use_simulator(app)
+
+    accounts.init_app(app)
+    user_logged_in.connect(views.say_hello, app)
+    user_logged_out.connect(views.say_goodbye, app)
+
+    app.register_blueprint(views.pages)
+    company = app.config["COMPANY_CORP_ID"]
+    if company:
+        # Guarded here and not in views.py: whose page it is, is known only now.
+        app.add_url_rule("/company", view_func=login_required(corp_ids=[company])(views.company))
+    return app

@@ -1,0 +1,140 @@
+"""What the pages say, in English and in Chinese."""
+
+from typing import Final, Literal
+
+from flask import request
+
+Language = Literal["en", "zh"]
+
+_TEXTS: Final[dict[str, tuple[str, str]]] = {
+    "brand": ("Company portal", "企业门户"),
+    "skip": ("Skip to content", "跳到正文"),
+    "nav": ("Pages", "页面"),
+    "nav.home": ("Home", "首页"),
+    "nav.profile": ("My profile", "我的资料"),
+    "nav.company": ("Notices", "公告"),
+    "sign_out": ("Sign out", "退出登录"),
+    "footer": (
+        "An example of Flask-DingTalk. This site is not run by DingTalk.",
+        "Flask-DingTalk 示例站点，与钉钉官方无关。",
+    ),
+    "simulator.title": (
+        "This is a simulator, no credentials were given.",
+        "未配置凭证，正在使用模拟器。",
+    ),
+    "simulator.how": (
+        "To use the real DingTalk, set {client_id} and {client_secret}.",
+        "如需使用真实的钉钉，请设置 {client_id} 和 {client_secret}。",
+    ),
+    "hello": ("Hello {nick}, you are signed in.", "{nick}，你好！登录成功。"),
+    "goodbye": ("You are signed out.", "已退出登录。"),
+    "home.title": ("Come in with DingTalk", "用钉钉，走进公司"),
+    "home.lead": (
+        "A company portal in miniature. DingTalk vouches for who you are; there is no password"
+        " to choose and none to forget.",
+        "一个迷你的企业门户：由钉钉确认你是谁，本站不需要密码。",
+    ),
+    "home.to_profile": ("See my profile", "查看我的资料"),
+    "home.inside": ("What is inside", "站内页面"),
+    "home.profile": (
+        "What DingTalk tells this site about you, and what the site keeps.",
+        "钉钉告诉了本站哪些信息，本站又记录了什么。",
+    ),
+    "home.api": ("JSON endpoint", "JSON 接口"),
+    "home.api.lead": (
+        "A guarded address for scripts: whoever is not signed in gets a 401 and no redirect.",
+        "供脚本调用的受保护接口：未登录时返回 401，而不是跳转。",
+    ),
+    "home.company": (
+        "For the people of {organisation} alone, by the organisation chosen when signing in.",
+        "仅限{organisation}的成员：以登录时选择的组织为准。",
+    ),
+    "badge.nobody": ("Nobody signed in", "尚未登录"),
+    "badge.hint": ("Your name will be here", "登录后显示你的名字"),
+    "profile.account": ("From DingTalk", "来自钉钉"),
+    "profile.organisation": ("Organisation", "组织"),
+    "profile.corp_id": ("corp_id", "corp_id"),
+    "profile.union_id": ("union_id", "union_id"),
+    "profile.phone": ("Phone", "手机"),
+    "profile.email": ("E-mail", "邮箱"),
+    "profile.token": ("Access token ends", "访问令牌有效期至"),
+    "profile.not_sent": ("not sent", "未提供"),
+    "profile.record": ("Kept by this site", "本站记录"),
+    "profile.record.lead": (
+        "The site's own table of people, linked by union_id.",
+        "本站自己的用户表，以 union_id 关联。",
+    ),
+    "profile.first": ("First sign-in", "首次登录"),
+    "profile.last": ("Last sign-in", "最近登录"),
+    "profile.count": ("Sign-ins", "登录次数"),
+    "profile.no_record": (
+        "No record: the site was restarted since you signed in.",
+        "没有记录：登录之后本站重新启动过。",
+    ),
+    "profile.raw": ("What DingTalk sent", "钉钉返回的原始数据"),
+    "api.title": ("For scripts", "供脚本使用"),
+    "api.lead": ("The same, as JSON.", "同样的信息，以 JSON 返回。"),
+    "api.fetch": ("Fetch {path}", "请求 {path}"),
+    "api.signed_out": ("You are signed out by now.", "登录状态已失效。"),
+    "api.sign_in": ("Sign in again", "重新登录"),
+    "api.failed": ("The site did not answer. Please try again.", "网站没有响应，请重试。"),
+    "company.title": ("Notices of {organisation}", "{organisation}公告"),
+    "company.lead": (
+        "You see this page because you signed in in the name of this organisation.",
+        "你以该组织成员的身份登录，因此可以看到此页。",
+    ),
+    "company.canteen": ("Canteen", "食堂"),
+    "company.canteen.text": (
+        "From Monday on, lunch is served half an hour earlier, from 11:30.",
+        "下周一起，午餐提前半小时供应，11:30 开餐。",
+    ),
+    "company.rooms": ("Meeting rooms", "会议室"),
+    "company.rooms.text": (
+        "The two rooms on the third floor have new screens; the cables are gone.",
+        "三楼两间会议室已更换屏幕，支持无线投屏。",
+    ),
+    "company.shuttle": ("Shuttle bus", "班车"),
+    "company.shuttle.text": (
+        "The last bus to the station now leaves at 21:10 instead of 20:40.",
+        "开往地铁站的末班车由 20:40 调整为 21:10。",
+    ),
+    "error.retry": ("Try again", "重试"),
+    "error.home": ("Back to the home page", "返回首页"),
+    "error.access_denied": ("You did not sign in", "你尚未登录"),
+    "error.access_denied.text": (
+        "The sign-in was declined in DingTalk. Nothing has changed, and you may try again.",
+        "你在钉钉中拒绝了授权，没有任何改动，可以重新登录。",
+    ),
+    "error.invalid_state": ("This sign-in is no longer valid", "此次登录已失效"),
+    "error.invalid_state.text": (
+        "It took too long, was used before, or was begun in another browser.",
+        "登录时间过长、链接已被使用，或是在其他浏览器中发起的。",
+    ),
+    "error.organisation_not_allowed": ("This page is another company's", "你所在的组织无权访问"),
+    "error.organisation_not_allowed.text": (
+        "You did not sign in in the name of the organisation that this page is for. Try again and"
+        " choose that organisation, or another account.",
+        "此页仅对指定组织开放。请重试并选择该组织，或使用其他账号。",
+    ),
+    "error.other": ("That did not work", "操作未成功"),
+    "error.other.text": (
+        "The sign-in with DingTalk could not be finished. If it happens again, tell the people who"
+        " run this site.",
+        "钉钉登录未能完成。如果再次出现，请联系网站管理员。",
+    ),
+}
+
+
+def language() -> Language:
+    """Return the language of this request's page, by ``Accept-Language``."""
+    return "zh" if request.accept_languages.best_match(["en", "zh"]) == "zh" else "en"
+
+
+def say(key: str, **values: str) -> str:
+    """Return a text in the language of this request, with its gaps filled."""
+    return _TEXTS[key][language() == "zh"].format(**values)
+
+
+def has(key: str) -> bool:
+    """Tell whether there is such a text."""
+    return key in _TEXTS

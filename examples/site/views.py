@@ -1,0 +1,116 @@
+"""The pages, and what all of them have in common."""
+
+import json
+from datetime import datetime
+from typing import Any
+
+from flask import Blueprint, Flask, Response, current_app, flash, jsonify, render_template, request
+
+from flask_dingtalk import DingTalkError, DingTalkUser, current_dingtalk_user, login_required
+
+from . import accounts, texts
+from .accounts import dingtalk
+
+pages = Blueprint("pages", __name__)
+pages.add_app_template_global(texts.say)
+pages.add_app_template_global(texts.language)
+
+
+@pages.get("/")
+def home() -> str:
+    """Greet whoever comes, signed in or not."""
+    return render_template("home.html")
+
+
+@pages.get("/profile")
+@login_required
+def profile() -> str:
+    """Show what DingTalk told about the user, and what the site keeps."""
+    return render_template(
+        "profile.html",
+        user=current_dingtalk_user,
+        token=dingtalk.token,
+        account=accounts.find(current_dingtalk_user),
+        raw=json.dumps(current_dingtalk_user.raw, ensure_ascii=False, indent=2),
+    )
+
+
+@pages.get("/api/me")
+@login_required
+def api_me() -> Response:
+    """Answer who is signed in, for scripts."""
+    user = current_dingtalk_user
+    return jsonify(
+        nick=user.nick,
+        union_id=user.union_id,
+        organisation=organisation_name(user.corp_id),
+        phone_number=user.phone_number,
+        email=user.email,
+    )
+
+
+def company() -> str:
+    """Show the notices of one organisation to its people; the factory adds route and guard."""
+    return render_template("company.html")
+
+
+# --- What happens beside the pages ---
+
+
+def say_hello(sender: Flask, user: DingTalkUser, **facts: Any) -> None:
+    """Greet whoever just signed in, on the next page."""
+    flash(texts.say("hello", nick=user.nick or ""))
+
+
+def say_goodbye(sender: Flask, user: DingTalkUser, **facts: Any) -> None:
+    """Confirm a sign-out, on the next page."""
+    flash(texts.say("goodbye"))
+
+
+@pages.app_errorhandler(DingTalkError)
+def show_error(error: DingTalkError) -> Response:
+    """Put the site's own page in the place of the extension's.
+
+    Status, headers, and the JSON for a client that prefers it, stay the extension's.
+    """
+    response: Response = current_app.make_response(error.get_response(request.environ))
+    if response.mimetype == "text/html":
+        key = f"error.{error.error_code}"
+        response.set_data(
+            render_template(
+                "error.html", error=error, text=key if texts.has(key) else "error.other"
+            )
+        )
+    return response
+
+
+@pages.after_app_request
+def add_headers(response: Response) -> Response:
+    """Say what a page may load, who may keep it, and who learns where a visitor comes from."""
+    # DingTalk serves avatars from hosts of its own choosing, the simulator from its own address.
+    simulator = current_app.config.get("DINGTALK_API_BASE_URL", "")
+    response.headers["Content-Security-Policy"] = (
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self';"
+        f" img-src 'self' https: {simulator}; form-action 'self'; base-uri 'none';"
+        " frame-ancestors 'none'"
+    )
+    response.headers.setdefault("Referrer-Policy", "same-origin")
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    if request.endpoint != "static":
+        # After signing out, the browser's back button must not bring the profile up again.
+        response.headers["Cache-Control"] = "no-store"
+        response.vary.add("Accept-Language")
+    return response
+
+
+@pages.app_template_filter()
+def organisation_name(corp_id: str | None) -> str | None:
+    """Return what the site calls an organisation: its name where configured, or its corpId."""
+    names: dict[str, str] = current_app.config["ORGANISATION_NAMES"]
+    return names.get(corp_id, corp_id) if corp_id else None
+
+
+@pages.app_template_filter()
+def local_time(moment: datetime) -> str:
+    """Format a moment in the time zone of this machine."""
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M %Z")

@@ -1,0 +1,42 @@
+"""Sign in to a Flask site with DingTalk (钉钉)."""
+
+from .errors import (
+    AccessDenied,
+    ConfigurationError,
+    DingTalkAPIError,
+    DingTalkError,
+    DingTalkUnavailable,
+    InvalidCode,
+    InvalidState,
+    LoginRequired,
+    NotPermitted,
+    OrganisationNotAllowed,
+    RateLimited,
+)
+from .extension import DingTalk
+from .guard import current_dingtalk_user, login_required
+from .models import DingTalkToken, DingTalkUser
+from .signals import login_failed, token_refreshed, user_logged_in, user_logged_out
+
+__all__ = [
+    "AccessDenied",
+    "ConfigurationError",
+    "DingTalk",
+    "DingTalkAPIError",
+    "DingTalkError",
+    "DingTalkToken",
+    "DingTalkUnavailable",
+    "DingTalkUser",
+    "InvalidCode",
+    "InvalidState",
+    "LoginRequired",
+    "NotPermitted",
+    "OrganisationNotAllowed",
+    "RateLimited",
+    "current_dingtalk_user",
+    "login_failed",
+    "login_required",
+    "token_refreshed",
+    "user_logged_in",
+    "user_logged_out",
+]

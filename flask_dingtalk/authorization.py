@@ -1,0 +1,28 @@
+"""The address at DingTalk where a sign-in begins. [obtain-identity-credentials]"""
+
+from urllib.parse import quote, urlencode
+
+from . import wire
+from .settings import Settings
+
+
+def authorize_url(settings: Settings, *, state: str, redirect_uri: str) -> str:
+    """Return the authorisation URL, each value percent-encoded once; a space becomes ``%20``."""
+    parameters = {
+        wire.CLIENT_ID: settings.client_id,
+        wire.REDIRECT_URI: redirect_uri,
+        wire.RESPONSE_TYPE: wire.RESPONSE_TYPE_CODE,
+        wire.SCOPE: settings.scope,
+        wire.STATE: state,
+        wire.PROMPT: wire.PROMPT_CONSENT,
+    }
+    if settings.corp_id:
+        parameters[wire.CORP_ID] = settings.corp_id
+    if settings.org_type:
+        parameters[wire.ORG_TYPE] = settings.org_type
+    if settings.exclusive_login:
+        parameters[wire.EXCLUSIVE_LOGIN] = "true"
+    if settings.exclusive_corp_id:
+        parameters[wire.EXCLUSIVE_CORP_ID] = settings.exclusive_corp_id
+    separator = "&" if "?" in settings.authorize_url else "?"
+    return settings.authorize_url + separator + urlencode(parameters, safe="", quote_via=quote)

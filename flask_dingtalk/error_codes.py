@@ -1,0 +1,250 @@
+"""**The table**: what each error code of DingTalk means here, and what cures it.
+
+One row for each code, in one table for each of DingTalk's two envelopes. To support another code,
+add a row; nothing else knows any of them. [server-api-error-codes-1, common-errors,
+how-to-process-api-throttling-on-the-dingtalk-server]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from . import wire
+from .errors import (
+    ConfigurationError,
+    DingTalkAPIError,
+    DingTalkError,
+    DingTalkUnavailable,
+    InvalidCode,
+    RateLimited,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One code: the error it becomes, what the developer should do, and how long to wait.
+
+    ``hint`` may name ``{permissions}`` (those missing) and ``{apply}`` (where to apply for them).
+    """
+
+    error: type[DingTalkError]
+    hint: str
+    #: Seconds, for ``RateLimited``.
+    retry_after: int = 1
+
+
+_CREDENTIALS: Final = (
+    "DINGTALK_CLIENT_ID and DINGTALK_CLIENT_SECRET do not belong together or are wrong, or the "
+    "application was never released: copy both from the console, 基础信息 > 凭证与基础信息 (basic "
+    "information > credentials), and release a version under 应用发布 > 版本管理与发布"
+)
+_SIGN_IN_AGAIN: Final = "the user has to sign in again; a code works once and for five minutes"
+_PERMISSION: Final = (
+    "enable the permission {permissions} in the console, 开发配置 > 权限管理 (development > "
+    "permissions), or here: {apply}"
+)
+_IP: Final = (
+    "add this server's address to the console's list, 开发配置 > 安全设置 > 服务器出口IP "
+    "(development > security > egress IPs), or empty that list"
+)
+_TOKEN: Final = (
+    "the access token has expired, was never valid or is of the wrong kind; a user whose refresh "
+    "token has ended as well has to sign in again"
+)
+_DEVELOPER: Final = (
+    "the call itself is wrong: compare method, path and parameters with DingTalk's document"
+)
+_RELEASE: Final = (
+    "the organisation has not authorised the application, or the corp id is wrong: release a "
+    "version in the console, 应用发布 > 版本管理与发布, and look at its visible range"
+)
+_SWITCHED_OFF: Final = (
+    "the application is switched off or closed to this API: look at it in the console"
+)
+_CLOSED: Final = "DingTalk has closed this organisation: ask its administrator"
+_RANGE: Final = (
+    "the person or department is outside the application's range: console, 应用发布 > "
+    "版本管理与发布 > 可使用范围设置, and 权限管理 > 通讯录 > 授权范围"
+)
+_NOT_FOUND: Final = "DingTalk does not know this person, or not in this organisation"
+_SLOW_DOWN: Final = "too many calls per second: wait, then call less often"
+_SLOW_DOWN_MINUTE: Final = "too many calls per minute: wait a minute, then call less often"
+_EVERYBODY: Final = "all applications together call this API too often: back off 1, 2, 4 seconds"
+_QUOTA: Final = "the organisation's monthly quota is used up: its administrator can raise it"
+_BANNED: Final = (
+    "this server's address is banned for five minutes: stop calling, then call less often"
+)
+_DINGTALK_SIDE: Final = "a failure on DingTalk's side: try again, at most three times"
+
+#: The new API, ``api.dingtalk.com``: by the whole ``code``.
+NEW_API: Final[Mapping[str, Row]] = {
+    "invalidParameter.authCode.notFound": Row(InvalidCode, _SIGN_IN_AGAIN),
+    "invalidCode": Row(InvalidCode, _SIGN_IN_AGAIN),
+    "invalidClientIdOrSecret": Row(ConfigurationError, _CREDENTIALS),
+    "invalid.client": Row(ConfigurationError, _CREDENTIALS),
+    "unauthorized.client": Row(ConfigurationError, _RELEASE),
+    "unsupported.grant.type": Row(DingTalkAPIError, _DEVELOPER),
+    "InvalidAuthentication": Row(DingTalkAPIError, _TOKEN),
+    "accesstoken.expired": Row(DingTalkAPIError, _TOKEN),
+    "invalidToken": Row(DingTalkAPIError, _TOKEN),
+    "AuthenticationFailed.MissingParameter": Row(DingTalkAPIError, _DEVELOPER),
+    "Missingbody": Row(DingTalkAPIError, _DEVELOPER),
+    "apiPermissionDenied": Row(ConfigurationError, _PERMISSION),
+    "Forbidden.AccessDenied.AccessTokenPermissionDenied": Row(ConfigurationError, _PERMISSION),
+    "Forbidden.AccessDenied.IpNotInWhiteList": Row(ConfigurationError, _IP),
+    "Forbidden.AccessDenied.QpsLimitForAppkeyAndApi": Row(RateLimited, _SLOW_DOWN),
+    "Forbidden.AccessDenied.QpmLimitForAppkeyAndApi": Row(RateLimited, _SLOW_DOWN_MINUTE, 60),
+    "Forbidden.AccessDenied.QpsLimitForSuitekeyAndOrgAndApi": Row(RateLimited, _SLOW_DOWN),
+    "Forbidden.AccessDenied.QpmLimitForSuitekeyAndOrgAndApi": Row(
+        RateLimited, _SLOW_DOWN_MINUTE, 60
+    ),
+    "Forbidden.AccessDenied.QpsLimitForApi": Row(RateLimited, _EVERYBODY, 4),
+    "Forbidden.AccessDenied.ApiCountLimitForOrg": Row(RateLimited, _QUOTA, 3600),
+    "invalidParameter.user.notFound": Row(DingTalkAPIError, _NOT_FOUND),
+    "InvalidAction.NotFound": Row(DingTalkAPIError, _DEVELOPER),
+    "unknownError": Row(DingTalkUnavailable, _DINGTALK_SIDE),
+    "server.error": Row(DingTalkUnavailable, _DINGTALK_SIDE),
+}
+
+#: The old API, ``oapi.dingtalk.com``: by the effective code, unwrapped from 88.
+OLD_API: Final[Mapping[int, Row]] = {
+    -1: Row(DingTalkUnavailable, _DINGTALK_SIDE),
+    15: Row(DingTalkUnavailable, _DINGTALK_SIDE),
+    22: Row(DingTalkAPIError, _DEVELOPER),
+    404: Row(DingTalkAPIError, _DEVELOPER),
+    33001: Row(DingTalkAPIError, _TOKEN),
+    33012: Row(DingTalkAPIError, _NOT_FOUND),
+    40000: Row(DingTalkAPIError, _DEVELOPER),
+    400002: Row(DingTalkAPIError, _DEVELOPER),
+    40001: Row(DingTalkAPIError, _TOKEN),
+    40003: Row(DingTalkAPIError, _NOT_FOUND),
+    40013: Row(DingTalkAPIError, _TOKEN),
+    40014: Row(DingTalkAPIError, _TOKEN),
+    40029: Row(InvalidCode, _SIGN_IN_AGAIN),
+    40035: Row(DingTalkAPIError, _DEVELOPER),
+    40038: Row(DingTalkAPIError, _DEVELOPER),
+    40078: Row(InvalidCode, _SIGN_IN_AGAIN),
+    40079: Row(ConfigurationError, _RELEASE),
+    40089: Row(ConfigurationError, _CREDENTIALS),
+    40096: Row(ConfigurationError, _CREDENTIALS),
+    40102: Row(InvalidCode, _SIGN_IN_AGAIN),
+    41001: Row(DingTalkAPIError, _DEVELOPER),
+    41009: Row(DingTalkAPIError, _DEVELOPER),
+    41026: Row(InvalidCode, _SIGN_IN_AGAIN),
+    42001: Row(DingTalkAPIError, _TOKEN),
+    42008: Row(InvalidCode, _SIGN_IN_AGAIN),
+    43001: Row(DingTalkAPIError, _DEVELOPER),
+    43002: Row(DingTalkAPIError, _DEVELOPER),
+    43005: Row(DingTalkAPIError, _DEVELOPER),
+    43007: Row(DingTalkAPIError, _DEVELOPER),
+    44002: Row(DingTalkAPIError, _DEVELOPER),
+    48002: Row(ConfigurationError, _SWITCHED_OFF),
+    50001: Row(ConfigurationError, "register the redirect URL: 开发配置 > 安全设置 > 重定向URL"),
+    50002: Row(ConfigurationError, _RANGE),
+    50003: Row(ConfigurationError, _SWITCHED_OFF),
+    50004: Row(ConfigurationError, _RANGE),
+    50005: Row(ConfigurationError, _CLOSED),
+    60011: Row(ConfigurationError, _PERMISSION),
+    60020: Row(ConfigurationError, _IP),
+    60111: Row(DingTalkAPIError, _NOT_FOUND),
+    60120: Row(DingTalkAPIError, "the person's account is disabled"),
+    60121: Row(DingTalkAPIError, _NOT_FOUND),
+    70001: Row(ConfigurationError, _CLOSED),
+    **{code: Row(RateLimited, _SLOW_DOWN) for code in (*range(90001, 90015), 90017, 90018)},
+    90002: Row(RateLimited, _EVERYBODY, 4),
+    90020: Row(RateLimited, _QUOTA, 3600),
+}
+
+#: DingTalk refused the access token; a fresh one may help.
+TOKEN_REFUSED: Final = frozenset(code for code, row in NEW_API.items() if row.hint is _TOKEN)
+
+#: DingTalk's texts are quoted, but not at any length.
+_MAX_TEXT: Final = 300
+
+
+def error_in(status: int, content: object, *, client_id: str) -> DingTalkError | None:
+    """Return the error that an answer of DingTalk reports, or ``None`` if it reports none.
+
+    ``status`` is the HTTP status, ``content`` the parsed JSON or ``None`` if it was none.
+    ``client_id`` goes into the link that applies for a missing permission.
+    """
+    if not isinstance(content, dict):
+        return None if status < 400 else _without_code(status, None, {})
+    if content.get(wire.BAN_STATUS) == wire.BAN_STATUS_VALUE:
+        return RateLimited(
+            "DingTalk banned this address", retry_after=wire.BAN_SECONDS, hint=_BANNED
+        )
+    # An unknown path of the new API can answer 200 with the old API's envelope.
+    if _number(content.get(wire.ERRCODE)) not in (None, wire.ERRCODE_OK):
+        return _old_error(content, client_id)
+    return None if status < 400 else _new_error(status, content, client_id)
+
+
+def _new_error(status: int, content: dict[str, Any], client_id: str) -> DingTalkError:
+    # The official SDK reads each key in two spellings, and so do we.
+    folded = {key.lower(): value for key, value in content.items()}
+    code = _quoted(folded.get(wire.ERROR_CODE))
+    said = {
+        "dingtalk_code": code,
+        "dingtalk_message": _quoted(folded.get(wire.ERROR_MESSAGE)),
+        "request_id": _quoted(folded.get(wire.ERROR_REQUEST_ID)),
+    }
+    row = NEW_API.get(code or "")
+    # One code can stand for throttling and for a failure; there the status decides.
+    if row is None:
+        return _without_code(status, code, said)
+    detail = folded.get(wire.ERROR_ACCESS_DENIED_DETAIL)
+    required = detail.get(wire.ERROR_REQUIRED_SCOPES) if isinstance(detail, dict) else None
+    permissions = [str(name)[:80] for name in required] if isinstance(required, list) else []
+    return _build(row, said, permissions, client_id)
+
+
+def _old_error(content: dict[str, Any], client_id: str) -> DingTalkError:
+    outer = _number(content.get(wire.ERRCODE))
+    inner = _number(content.get(wire.SUB_CODE)) if outer == wire.ERRCODE_WRAPPED else None
+    code = outer if inner is None else inner
+    message = content.get(wire.ERRMSG) if inner is None else content.get(wire.SUB_MSG)
+    said = {
+        "dingtalk_code": str(code),
+        "dingtalk_message": _quoted(message or content.get(wire.ERRMSG)),
+        "request_id": _quoted(content.get(wire.OAPI_REQUEST_ID)),
+    }
+    row = OLD_API.get(code if code is not None else 0, Row(DingTalkAPIError, _DEVELOPER))
+    return _build(row, said, [], client_id)
+
+
+def _build(row: Row, said: dict[str, Any], permissions: list[str], client_id: str) -> DingTalkError:
+    names = ", ".join(permissions) or "that DingTalk's message names"
+    apply = wire.CONSOLE_URL
+    if permissions:
+        apply = wire.PERMISSION_APPLY_URL.format(client_id=client_id, permission=permissions[0])
+    hint = row.hint.format(permissions=names, apply=apply)
+    if issubclass(row.error, RateLimited):
+        return row.error("DingTalk throttles", retry_after=row.retry_after, hint=hint, **said)
+    return row.error("DingTalk refused the call", hint=hint, **said)
+
+
+def _without_code(status: int, code: str | None, said: dict[str, Any]) -> DingTalkError:
+    if status == 429:
+        return RateLimited("DingTalk throttles", hint=_SLOW_DOWN, **said)
+    if status >= 500 or code is None:
+        return DingTalkUnavailable(f"DingTalk answered HTTP {status}", hint=_DINGTALK_SIDE, **said)
+    return DingTalkAPIError(f"DingTalk answered HTTP {status}", hint=_DEVELOPER, **said)
+
+
+def _quoted(value: object) -> str | None:
+    """Make a text of DingTalk's fit for a log line: short, and on one line."""
+    if value is None:
+        return None
+    text = str(value)[:_MAX_TEXT].encode("utf-8", "replace").decode("utf-8")
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
+def _number(value: object) -> int | None:
+    """Read a code, which samples of the documents put in quotes."""
+    try:
+        return int(str(value)) if isinstance(value, int | str) else None
+    except ValueError:
+        return None

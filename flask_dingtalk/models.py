@@ -1,0 +1,231 @@
+"""The values that a site gets: a user and a token, both immutable."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, NoReturn, Self
+
+from . import wire
+
+#: E.164 allows fifteen digits in all, of which the country code takes one to three.
+_COUNTRY_CODE = re.compile(r"[1-9][0-9]{0,2}", re.ASCII)
+_NATIONAL_NUMBER = re.compile(r"[0-9]{4,14}", re.ASCII)
+#: What may stand in a header; DingTalk's tokens are 32 hexadecimal digits.
+_TOKEN = re.compile(r"[\x21-\x7e]{1,512}", re.ASCII)
+_ONE_YEAR: Final = 365 * 86_400
+
+
+class FrozenDict(dict[str, Any]):
+    """A ``dict`` that cannot be changed: requests can share it, and JSON can hold it."""
+
+    __slots__ = ()
+
+    def _refuse(self, *args: object, **kwargs: object) -> NoReturn:
+        raise TypeError("what DingTalk sent cannot be changed; make a copy with dict()")
+
+    __setitem__ = __delitem__ = __ior__ = _refuse
+    clear = pop = popitem = setdefault = update = _refuse
+
+    def __reduce__(self) -> tuple[type[Self], tuple[dict[str, Any]]]:
+        # The default would rebuild a copy item by item, which is refused.
+        return type(self), (dict(self),)
+
+
+@dataclass(frozen=True, slots=True)
+class DingTalkUser:
+    """A person, as DingTalk vouched for them at the sign-in.
+
+    The identity is ``union_id``. ``mobile`` and ``email`` are data of the person's account that
+    cross organisations: never identify anyone by them. Fields that DingTalk did not send are
+    ``None``. [dingtalk-retrieve-user-information]
+    """
+
+    #: The same in all applications of one developer organisation, another for each other developer.
+    union_id: str
+    #: Unique within one application.
+    open_id: str | None = None
+    #: The name that the user chose in DingTalk, not the name in an organisation's directory.
+    nick: str | None = None
+    avatar_url: str | None = None
+    #: Digits without country code; masked for third-party applications.
+    mobile: str | None = field(default=None, repr=False)
+    #: Country code without plus, ``"86"``.
+    state_code: str | None = field(default=None, repr=False)
+    email: str | None = field(default=None, repr=False)
+    #: The organisation chosen at the sign-in; needs the scope ``openid corpid``.
+    corp_id: str | None = None
+    #: The user's id within the application's own organisation.
+    user_id: str | None = None
+    #: The member's record in that organisation; this version does not fetch it.
+    employee: None = None
+    #: The profile as DingTalk sent it.
+    raw: Mapping[str, Any] = field(default_factory=FrozenDict, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if not self.union_id:
+            raise ValueError("union_id is empty, but it is the identity")
+        if not isinstance(self.raw, FrozenDict):
+            object.__setattr__(self, "raw", frozen(self.raw))
+
+    @classmethod
+    def from_wire(cls, profile: Mapping[str, Any], *, corp_id: str | None = None) -> Self:
+        """Build a user from the answer of ``contact/users/me``.
+
+        Raises ``ValueError`` if there is no union id in it. A field of another type than documented
+        counts as not sent.
+        """
+        profile = frozen(profile)
+        union_id = _text(profile.get(wire.PROFILE_UNION_ID))
+        if union_id is None:
+            raise ValueError(f"the profile has no {wire.PROFILE_UNION_ID}")
+        return cls(
+            union_id=union_id,
+            open_id=_text(profile.get(wire.PROFILE_OPEN_ID)),
+            nick=_text(profile.get(wire.PROFILE_NICK)),
+            avatar_url=_text(profile.get(wire.PROFILE_AVATAR_URL)),
+            mobile=_text(profile.get(wire.PROFILE_MOBILE)),
+            state_code=_text(profile.get(wire.PROFILE_STATE_CODE)),
+            email=_text(profile.get(wire.PROFILE_EMAIL)),
+            corp_id=corp_id,
+            raw=profile,
+        )
+
+    @property
+    def phone_number(self) -> str | None:
+        """The number in E.164, ``+8615012349144``, or ``None`` if masked or withheld."""
+        if not _COUNTRY_CODE.fullmatch(self.state_code or ""):
+            return None
+        if not _NATIONAL_NUMBER.fullmatch(self.mobile or ""):
+            return None
+        number = f"+{self.state_code}{self.mobile}"
+        return number if len(number) <= 16 else None
+
+    @property
+    def is_authenticated(self) -> bool:
+        """Always ``True``: this is somebody."""
+        return True
+
+    @property
+    def is_active(self) -> bool:
+        """Always ``True``, as Flask-Login asks for it."""
+        return True
+
+    @property
+    def is_anonymous(self) -> bool:
+        """Always ``False``."""
+        return False
+
+    def __bool__(self) -> bool:
+        return True
+
+    def get_id(self) -> str:
+        """Return the ``union_id``, as Flask-Login asks for it."""
+        return self.union_id
+
+
+class AnonymousUser:
+    """Nobody: every field is ``None`` and a boolean test says false."""
+
+    __slots__ = ()
+
+    union_id = open_id = nick = avatar_url = mobile = state_code = email = None
+    corp_id = user_id = employee = phone_number = None
+    raw: Mapping[str, Any] = FrozenDict()
+    is_authenticated = is_active = False
+    is_anonymous = True
+
+    def get_id(self) -> None:
+        """Return ``None``: nobody has no id."""
+
+    def __bool__(self) -> bool:
+        return False
+
+    def __repr__(self) -> str:
+        return "<AnonymousUser>"
+
+
+@dataclass(frozen=True, slots=True)
+class DingTalkToken:
+    """The tokens of a signed-in user; its ``repr`` shows no secret. [obtain-user-token]"""
+
+    access_token: str = field(repr=False)
+    #: Good for thirty days and for one refresh.
+    refresh_token: str | None = field(repr=False)
+    #: When the access token ends, as an aware UTC ``datetime``.
+    expires_at: datetime
+    #: The organisation chosen at the sign-in; needs the scope ``openid corpid``.
+    corp_id: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.expires_at.tzinfo is None:
+            raise ValueError("expires_at has to be an aware datetime")
+
+    @classmethod
+    def from_wire(cls, answer: Mapping[str, Any], *, corp_id: str | None = None) -> Self:
+        """Build a token from the answer of ``userAccessToken``.
+
+        ``corp_id`` stands in where the answer names no organisation, as after a refresh. Raises
+        ``ValueError`` for an answer of another shape than documented.
+        """
+        access_token = answer.get(wire.TOKEN_ACCESS_TOKEN)
+        refresh_token = answer.get(wire.TOKEN_REFRESH_TOKEN)
+        if not isinstance(access_token, str) or not _TOKEN.fullmatch(access_token):
+            raise ValueError(f"{wire.TOKEN_ACCESS_TOKEN} is no token")
+        if refresh_token is not None and not (
+            isinstance(refresh_token, str) and _TOKEN.fullmatch(refresh_token)
+        ):
+            raise ValueError(f"{wire.TOKEN_REFRESH_TOKEN} is no token")
+        lifetime = _seconds(answer.get(wire.TOKEN_EXPIRE_IN))
+        now = datetime.now(UTC).replace(microsecond=0)
+        return cls(
+            access_token=access_token,
+            refresh_token=refresh_token,
+            expires_at=now + timedelta(seconds=lifetime),
+            corp_id=_text(frozen(answer).get(wire.TOKEN_CORP_ID)) or corp_id,
+        )
+
+    def is_expired(self, leeway: float = 60) -> bool:
+        """Tell whether the access token ends within ``leeway`` seconds, or has ended."""
+        return datetime.now(UTC) + timedelta(seconds=leeway) >= self.expires_at
+
+
+def frozen(value: Mapping[str, Any]) -> FrozenDict:
+    """Copy JSON data so that it cannot be changed and every text in it can be encoded."""
+    return FrozenDict({_encodable(str(key)): _frozen(item) for key, item in value.items()})
+
+
+def _frozen(value: Any) -> Any:
+    if isinstance(value, str):
+        return _encodable(value)
+    if isinstance(value, Mapping):
+        return frozen(value)
+    if isinstance(value, list | tuple):
+        return tuple(_frozen(item) for item in value)
+    return value
+
+
+def _encodable(text: str) -> str:
+    # JSON can spell half of a surrogate pair, which no page and no cookie can be encoded with.
+    if text.isascii():
+        return text
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _seconds(value: object) -> int:
+    """Read a lifetime, which some samples of the documents put in quotes."""
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        value = int(value[:12])
+    if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
+        raise ValueError(f"{wire.TOKEN_EXPIRE_IN} is no number of seconds")
+    return min(value, _ONE_YEAR)
+
+
+#: The names under which a user's fields are kept in a session.
+USER_FIELDS: Final = tuple(item.name for item in fields(DingTalkUser) if item.name != "raw")

@@ -1,0 +1,250 @@
+"""The only module that touches ``flask.session``: sign-ins under way, and who is signed in.
+
+Two keys, one text each, replaced whole. Nothing here decides anything.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import struct
+import time
+from base64 import urlsafe_b64encode
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from flask import current_app, request, session
+from flask.sessions import SecureCookieSessionInterface
+from werkzeug.wrappers import Response
+
+from . import wire
+from .errors import ConfigurationError, InvalidState
+from .models import DingTalkToken, DingTalkUser, frozen
+from .payload import SignedIn, deflate, inflate, pack, unpack
+from .state import KeyRing, current, state_of
+
+#: The sealed user and tokens.
+USER_KEY: Final = "_dingtalk"
+#: The sign-ins under way, and those finished lately, in this browser.
+STATES_KEY: Final = "_dingtalk_states"
+KEYS: Final = (USER_KEY, STATES_KEY)
+
+#: Sign-ins remembered in one browser; the oldest is forgotten first.
+_MAX_STATES: Final = 5
+#: Browsers drop a longer cookie without a word (RFC 6265, section 6.1).
+_MAX_COOKIE_BYTES: Final = 4093
+_CACHE_KEY: Final = "flask_dingtalk.signed_in"
+_STATE_HEADER: Final = struct.Struct(">16sQ")  # nonce, time of issue in seconds
+_PROFILE_FIELDS: Final = (
+    wire.PROFILE_UNION_ID,
+    wire.PROFILE_OPEN_ID,
+    wire.PROFILE_NICK,
+    wire.PROFILE_AVATAR_URL,
+    wire.PROFILE_MOBILE,
+    wire.PROFILE_STATE_CODE,
+    wire.PROFILE_EMAIL,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One sign-in that came back from DingTalk with a state of this browser."""
+
+    nonce: str
+    #: Where it leads, or ``None`` if nothing was asked for.
+    target: str | None
+    code_digest: str | None
+    #: It was finished before, with the same code.
+    finished: bool
+
+
+# --- Who is signed in ----------------------------------------------------------------------------
+
+
+def signed_in() -> SignedIn | None:
+    """Return who is signed in on this request; opened once, never saving the session."""
+    environ = request.environ
+    if _CACHE_KEY in environ:
+        cached: SignedIn | None = environ[_CACHE_KEY]
+        return cached
+    text = session.get(USER_KEY)
+    found = _open(text) if isinstance(text, str) else None
+    environ[_CACHE_KEY] = found
+    return found
+
+
+def open_session(user: DingTalkUser, token: DingTalkToken | None, attempt: Attempt) -> None:
+    """Sign ``user`` in: the only place where that happens.
+
+    Raises ``ConfigurationError``, with the session as it was, if it would not fit into a cookie.
+    """
+    before = {key: session.get(key) for key in KEYS}
+    _mark(attempt.nonce, f"{attempt.nonce}:{attempt.code_digest}")
+    for candidate in (user, replace(user, raw=_documented(user))):
+        write_user(SignedIn(candidate, token))
+        size = _cookie_size()
+        if size <= _MAX_COOKIE_BYTES:
+            break
+    else:
+        _restore(before)
+        raise ConfigurationError(
+            f"the session cookie would have {size} bytes, and browsers drop one over "
+            f"{_MAX_COOKIE_BYTES}",
+            hint="keep less in the session, or use server-side sessions (Flask-Session)",
+        )
+    # A session id that somebody else planted must not become the id of a signed-in session.
+    regenerate = getattr(current_app.session_interface, "regenerate", None)
+    if regenerate is not None:
+        regenerate(session)
+
+
+def replace_token(token: DingTalkToken) -> None:
+    """Keep new tokens for the user who is signed in."""
+    present = signed_in()
+    if present is not None:
+        write_user(SignedIn(present.user, token))
+
+
+def close_session() -> DingTalkUser | None:
+    """Forget everything of this extension; return who was signed in."""
+    present = signed_in()
+    for key in KEYS:
+        session.pop(key, None)
+    request.environ[_CACHE_KEY] = None
+    return present.user if present else None
+
+
+def write_user(found: SignedIn) -> None:
+    """Seal a user into the session of this request."""
+    ring = _ring()
+    text = ring.session.seal(pack(found))
+    session[USER_KEY] = text
+    ring.remember(text, found)
+    request.environ[_CACHE_KEY] = found
+
+
+def _open(text: str) -> SignedIn | None:
+    ring = _ring()
+    found = ring.opened.get(text)
+    if found is None:
+        data = ring.session.open(text)
+        found = unpack(data) if data is not None else None
+        if found is not None:
+            ring.remember(text, found)
+    return found
+
+
+def _ring() -> KeyRing:
+    # The app itself: on each guarded page, every look through the proxy counts.
+    app = current_app._get_current_object()  # type: ignore[attr-defined]
+    return state_of(app).key_ring(app)
+
+
+def _documented(user: DingTalkUser) -> dict[str, object]:
+    return frozen({name: user.raw[name] for name in _PROFILE_FIELDS if name in user.raw})
+
+
+def _cookie_size() -> int:
+    """Return the size of the cookie that this session would be, or 0 if it is kept elsewhere."""
+    interface = current_app.session_interface
+    if not isinstance(interface, SecureCookieSessionInterface):
+        return 0
+    trial: Any = Response()
+    trial.max_cookie_size = 0  # we measure; Werkzeug need not warn
+    interface.save_session(current_app, session, trial)
+    return max((len(cookie) for cookie in trial.headers.getlist("Set-Cookie")), default=0)
+
+
+def _restore(before: dict[str, str | None]) -> None:
+    for key, value in before.items():
+        if value is None:
+            session.pop(key, None)
+        else:
+            session[key] = value
+    request.environ.pop(_CACHE_KEY, None)
+
+
+# --- Sign-ins under way --------------------------------------------------------------------------
+
+
+def begin(target: str | None) -> str:
+    """Start a sign-in that leads to ``target``; return its state.
+
+    The state carries the target and the time sealed, and the session only 128 random bits of it:
+    abandoned sign-ins cost next to nothing, and five of them are remembered. A target too long for
+    a state (1 KiB) is dropped.
+    """
+    nonce = os.urandom(16)
+    header = _STATE_HEADER.pack(nonce, int(time.time()))
+    sealer = _ring().state
+    state = sealer.seal(header + deflate((target or "").encode()))
+    if len(state) > wire.MAX_STATE_LENGTH:
+        state = sealer.seal(header + deflate(b""))
+    _mark(None, _text(nonce))
+    return state
+
+
+def take(state: str | None, code: str | None) -> Attempt:
+    """Use a state; raise ``InvalidState`` unless it is one of this browser, in time and unused.
+
+    The same state with the same code, after that sign-in succeeded, is ``finished`` instead.
+    """
+    data = _ring().state.open(state) if state else None
+    if data is None or len(data) < _STATE_HEADER.size:
+        raise _invalid("no state of this application")
+    raw_nonce, issued = _STATE_HEADER.unpack_from(data)
+    nonce = _text(raw_nonce)
+    target = inflate(data[_STATE_HEADER.size :]).decode() or None
+    digest = _digest(code) if code else None
+    known = dict.fromkeys(_states())
+    used = current().used_states
+    if digest and (
+        f"{nonce}:{digest}" in known or (nonce in known and used.was_used_for(nonce, digest))
+    ):
+        return Attempt(nonce, target, digest, finished=True)
+    if nonce not in known:
+        raise _invalid("a state that this browser did not start, or used before", target)
+    if not used.use(nonce, digest):
+        raise _invalid("a state that was used before", target)
+    _mark(nonce, None)
+    if time.time() - issued > current().settings.state_lifetime:
+        raise _invalid("a state that has expired", target)
+    return Attempt(nonce, target, digest, finished=False)
+
+
+def _states() -> list[str]:
+    text = session.get(STATES_KEY)
+    return text.split(".") if isinstance(text, str) and text else []
+
+
+def _mark(drop: str | None, add: str | None) -> None:
+    states = [state for state in _states() if state != drop]
+    if add is not None:
+        states.append(add)
+    if states:
+        session[STATES_KEY] = ".".join(states[-_MAX_STATES:])
+    else:
+        session.pop(STATES_KEY, None)
+
+
+def _text(nonce: bytes) -> str:
+    return urlsafe_b64encode(nonce).rstrip(b"=").decode("ascii")
+
+
+def _digest(code: str) -> str:
+    # Eight bytes tell two codes of one state apart; nobody gains by a collision.
+    return _text(hashlib.sha256(code.encode("utf-8", "surrogatepass")).digest()[:8])
+
+
+def _invalid(problem: str, target: str | None = None) -> InvalidState:
+    error = InvalidState(
+        problem,
+        hint=(
+            "usual causes: a sign-in begun in one browser and finished in another (DingTalk's own "
+            "web view), a session cookie that does not come back (another host than "
+            "DINGTALK_REDIRECT_URI, SESSION_COOKIE_SECURE without HTTPS, SameSite=Strict), a "
+            "SECRET_KEY that differs between processes"
+        ),
+    )
+    error.target = target
+    return error

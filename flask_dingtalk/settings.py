@@ -1,0 +1,263 @@
+"""The ``DINGTALK_*`` settings, read once into one frozen object.
+
+``app.config.from_prefixed_env()`` hands them over as parsed JSON: a secret of digits arrives as a
+number, ``False`` as text (JSON says ``false``), a list as a list or as comma-separated text. Each
+form is either understood or refused by the setting's name; a value is never guessed at.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Any, Final, NoReturn, Self
+from urllib.parse import urlsplit
+
+from . import wire
+from .errors import ConfigurationError
+
+_PREFIX: Final = "DINGTALK_"
+_WHERE_CREDENTIALS: Final = (
+    "copy it from the console (open-dev.dingtalk.com): the application's page, "
+    "基础信息 > 凭证与基础信息 (basic information > credentials)"
+)
+
+#: Part of the interface, but not of this version: a rule that is asked for and not kept would let
+#: people in who should stay out.
+_NOT_YET: Final = (
+    "DINGTALK_MEMBERS_ONLY",
+    "DINGTALK_EMPLOYEE_PROFILE",
+    "DINGTALK_REVALIDATE_AFTER",
+    "DINGTALK_LOGIN_PAGE",
+    "DINGTALK_IN_APP_LOGIN",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the developer decided, checked. One field for each setting, without its prefix."""
+
+    client_id: str
+    client_secret: str = field(repr=False)
+    scope: str = wire.SCOPE_OPENID
+    redirect_uri: str | None = None
+    corp_id: str | None = None
+    org_type: str | None = None
+    exclusive_login: bool = False
+    exclusive_corp_id: str | None = None
+    allowed_corp_ids: frozenset[str] | None = None
+    login_redirect: str = "/"
+    logout_redirect: str = "/"
+    #: Seconds.
+    state_lifetime: float = 600
+    #: Seconds to connect, seconds to wait for each part of an answer.
+    timeout: tuple[float, float] = (3.05, 10.0)
+    authorize_url: str = wire.AUTHORIZE_URL
+    api_base_url: str = wire.API_BASE_URL
+    oapi_base_url: str = wire.OAPI_BASE_URL
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """Read the settings from a Flask config.
+
+        Raises ``ConfigurationError``, with the setting's name, for one that is missing or
+        malformed, or for two that contradict each other.
+        """
+        for name in _NOT_YET:
+            if config.get(name) not in (None, False):
+                _refuse(name, "is not supported by this version", "leave it unset")
+        read = {name: config.get(_PREFIX + name.upper()) for name in _READERS}
+        values: dict[str, Any] = {
+            name: _READERS[name](_PREFIX + name.upper(), value)
+            for name, value in read.items()
+            if value is not None or name in _REQUIRED
+        }
+        if values.get("exclusive_corp_id") and not values.get("exclusive_login"):
+            _refuse(
+                "DINGTALK_EXCLUSIVE_CORP_ID",
+                "means nothing to DingTalk without DINGTALK_EXCLUSIVE_LOGIN",
+                "set DINGTALK_EXCLUSIVE_LOGIN = True as well, or remove it",
+            )
+        if "allowed_corp_ids" in values:
+            # Which organisation was chosen comes with this scope alone.
+            values["scope"] = wire.SCOPE_OPENID_CORPID
+        return cls(**values)
+
+
+def unknown_settings(config: Mapping[str, Any]) -> dict[str, str]:
+    """Map each ``DINGTALK_*`` name that looks like a slip of the pen to the one probably meant."""
+    known = [_PREFIX + name.upper() for name in _READERS] + list(_NOT_YET) + list(_OTHERS)
+    return {
+        name: near[0]
+        for name in config
+        if name.startswith(_PREFIX) and name not in known
+        if (near := get_close_matches(name, known, n=1, cutoff=0.85))
+    }
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether ``host`` is this machine and nothing else (RFC 5735, RFC 6761 section 6.3)."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _refuse(name: str, problem: str, cure: str) -> NoReturn:
+    raise ConfigurationError(f"{name} {problem}", hint=cure)
+
+
+def _text(name: str, value: Any) -> str:
+    if isinstance(value, int) and not isinstance(value, bool):
+        # A text of digits, as from_prefixed_env() hands it over.
+        return str(value)
+    if not isinstance(value, str):
+        _refuse(name, "has to be text", "put it in quotes; in the environment, in quotes twice")
+    if not value.strip() or value != value.strip() or not value.isprintable():
+        _refuse(
+            name, "is empty, or has blanks around it or invisible characters in it", "retype it"
+        )
+    return value
+
+
+def _credential(name: str, value: Any) -> str:
+    if value is None or value == "":
+        _refuse(name, "is not set", _WHERE_CREDENTIALS)
+    text = _text(name, value)
+    if any(character.isspace() for character in text) or not text.isascii():
+        _refuse(name, "has blanks or characters in it that DingTalk never uses", _WHERE_CREDENTIALS)
+    return text
+
+
+def _scope(name: str, value: Any) -> str:
+    if value not in (wire.SCOPE_OPENID, wire.SCOPE_OPENID_CORPID):
+        _refuse(
+            name,
+            f"is {value!r}, which DingTalk does not know",
+            f"use {wire.SCOPE_OPENID!r} or {wire.SCOPE_OPENID_CORPID!r}",
+        )
+    return str(value)
+
+
+def _org_type(name: str, value: Any) -> str:
+    if value != wire.ORG_TYPE_MANAGEMENT:
+        _refuse(name, f"is {value!r}", f"use {wire.ORG_TYPE_MANAGEMENT!r} or leave it unset")
+    return wire.ORG_TYPE_MANAGEMENT
+
+
+def _flag(name: str, value: Any) -> bool:
+    if isinstance(value, str):
+        value = {"true": True, "1": True, "false": False, "0": False}.get(value.strip().lower())
+    if isinstance(value, bool) or (isinstance(value, int) and value in (0, 1)):
+        return bool(value)
+    _refuse(
+        name, "is neither true nor false", "use True or False; in the environment true or false"
+    )
+
+
+def _corp_ids(name: str, value: Any) -> frozenset[str]:
+    if isinstance(value, str):
+        value = value.split(",")
+    if not isinstance(value, list | tuple | set | frozenset) or not all(
+        isinstance(item, str) for item in value
+    ):
+        _refuse(name, "is no list of corp ids", "use a list of texts, or one comma-separated text")
+    corp_ids = frozenset(item.strip() for item in value) - {""}
+    if not corp_ids:
+        # Taking it for "not set" would open the site to everybody.
+        _refuse(name, "is empty, which would admit nobody", "name an organisation, or remove it")
+    for corp_id in corp_ids:
+        _credential(name, corp_id)
+    return corp_ids
+
+
+def _number(name: str, value: Any) -> float:
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            value = None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        _refuse(name, "is no number of seconds", "use a number above 0")
+    if not math.isfinite(value) or value <= 0:
+        _refuse(name, f"is {value}", "use a number of seconds above 0")
+    return value
+
+
+def _timeout(name: str, value: Any) -> tuple[float, float]:
+    if isinstance(value, str):
+        value = value.split(",")
+    if not isinstance(value, list | tuple):
+        value = (value, value)
+    if len(value) != 2:
+        _refuse(name, "is no pair of seconds", "use one number, or two: (connect, read)")
+    connect, read = (_number(name, item) for item in value)
+    return connect, read
+
+
+def _url(name: str, value: Any) -> str:
+    text = _text(name, value)
+    try:
+        parts = urlsplit(text)
+        _ = parts.port  # raises for a port that is no number
+    except ValueError:
+        parts = urlsplit("")
+    if (
+        parts.scheme not in ("http", "https")
+        or not parts.hostname
+        or "@" in parts.netloc
+        or "#" in text
+        or "\\" in text
+        or any(character.isspace() for character in text)
+    ):
+        _refuse(name, "is no absolute http(s) URL without fragment", "write https://host/path")
+    return text
+
+
+def _dingtalk_url(name: str, value: Any) -> str:
+    text = _url(name, value)
+    parts = urlsplit(text)
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+        _refuse(name, "is plain http, which shows every secret to the network", "use https")
+    return text
+
+
+def _base_url(name: str, value: Any) -> str:
+    text = _dingtalk_url(name, value)
+    if "?" in text:
+        _refuse(name, "has a query", "write scheme and host alone")
+    return text.rstrip("/")
+
+
+def _landing(name: str, value: Any) -> str:
+    text = _text(name, value)
+    if text.startswith("/") and not text.startswith(("//", "/\\")):
+        return text
+    return _url(name, value)
+
+
+_READERS: Final = {
+    "client_id": _credential,
+    "client_secret": _credential,
+    "scope": _scope,
+    "redirect_uri": _url,
+    "corp_id": _credential,
+    "org_type": _org_type,
+    "exclusive_login": _flag,
+    "exclusive_corp_id": _credential,
+    "allowed_corp_ids": _corp_ids,
+    "login_redirect": _landing,
+    "logout_redirect": _landing,
+    "state_lifetime": _number,
+    "timeout": _timeout,
+    "authorize_url": _dingtalk_url,
+    "api_base_url": _base_url,
+    "oapi_base_url": _base_url,
+}
+_REQUIRED: Final = ("client_id", "client_secret")
+#: Known, but of no effect yet.
+_OTHERS: Final = ("DINGTALK_REVALIDATE_GRACE", "DINGTALK_QR_SCRIPT_URL", "DINGTALK_JSAPI_URL")

@@ -1,0 +1,19 @@
+"""For pytest: ``pytest_plugins = ["flask_dingtalk.testing.fixtures"]``."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from .simulator import DingTalkSimulator
+
+
+@pytest.fixture
+def dingtalk_simulator() -> "Iterator[DingTalkSimulator]":
+    """Run a fresh `DingTalkSimulator` for one test."""
+    # Loaded at use: a plugin is imported in every test run, and before coverage starts.
+    from .simulator import DingTalkSimulator
+
+    with DingTalkSimulator() as simulator:
+        yield simulator

@@ -1,0 +1,174 @@
+"""oapi.dingtalk.com: the old API, snake_case, always HTTP 200 with ``errcode`` in the body.
+
+[download-the-server-side-sdk, server-api-error-codes-1]
+"""
+
+import json
+import uuid
+from collections.abc import Callable, Mapping
+from http import HTTPMethod
+from typing import Any, Final
+
+from werkzeug.wrappers import Request, Response
+
+from .. import wire
+from .employees import record
+from .grants import ACCESS_TOKEN_LIFETIME, Grants
+from .openapi import ip_allowed
+from .people import Membership, Person
+from .world import World
+
+_METHODS: Final = "/topapi/"
+#: What the gateway refuses before a method is reached: token, permission, address, throttling.
+_GATEWAY: Final = frozenset(
+    {33001, 40000, 40001, 40014, 41001, 42001, 60011, 60020, *range(90001, 90021)}
+)
+#: DingTalk words a missing permission at this length.
+_NOT_PERMITTED: Final = (
+    "应用尚未开通所需的权限：[{permission}]，点击链接申请并开通即可："
+    f"{wire.PERMISSION_APPLY_URL}, {{{{requiredScopes=[{{permission}}]}}}}"
+)
+
+
+class OapiError(Exception):
+    """A refusal, as the old API words it."""
+
+    def __init__(self, errcode: int, message: str) -> None:
+        super().__init__(errcode)
+        self.errcode = errcode
+        self.message = message
+
+
+def envelope(body: Mapping[str, Any]) -> Response:
+    """Build an answer of the old API."""
+    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+    return Response(text, content_type="application/json")
+
+
+def refusal(endpoint: str, errcode: int, message: str) -> Response:
+    """Build a refusal; on ``/topapi/`` the gateway's own codes come wrapped in 88."""
+    if endpoint == "gettoken":
+        return envelope({wire.ERRCODE: errcode, wire.ERRMSG: message})
+    body: dict[str, Any] = {wire.ERRCODE: errcode, wire.ERRMSG: message}
+    if errcode in _GATEWAY:
+        body = {
+            wire.ERRCODE: wire.ERRCODE_WRAPPED,
+            wire.SUB_CODE: str(errcode),
+            wire.SUB_MSG: message,
+            wire.ERRMSG: f"ding talk error[subcode={errcode},submsg={message}]",
+        }
+    return envelope({**body, wire.OAPI_REQUEST_ID: _request_id()})
+
+
+class OldApi:
+    """The calls of the old API. The caller holds the world's lock."""
+
+    def __init__(self, world: World, grants: Grants) -> None:
+        self._world = world
+        self._grants = grants
+        #: By name: method, path, and who answers.
+        self.endpoints: dict[str, tuple[HTTPMethod, str, Callable[[Request], dict[str, Any]]]] = {
+            "gettoken": (HTTPMethod.GET, wire.GETTOKEN_PATH, self._gettoken),
+            "getbyunionid": (HTTPMethod.POST, wire.GET_BY_UNION_ID_PATH, self._by_union_id),
+            "user/get": (HTTPMethod.POST, wire.USER_GET_PATH, self._employee),
+        }
+
+    def answer(self, name: str, request: Request) -> Response:
+        """Answer a call, or refuse it; the name is empty where there is no such call."""
+        if not name:
+            return self._unknown(request.path)
+        try:
+            answer = self.endpoints[name][2](request)
+        except OapiError as error:
+            return refusal(name, error.errcode, error.message)
+        return envelope({wire.ERRCODE: wire.ERRCODE_OK, wire.ERRMSG: "ok", **answer})
+
+    def _unknown(self, path: str) -> Response:
+        for name, (method, known, _) in self.endpoints.items():
+            if path == known:
+                get = method == HTTPMethod.GET
+                errcode = wire.ERRCODE_WANTS_GET if get else wire.ERRCODE_WANTS_POST
+                return refusal(name, errcode, f"需要{method}请求")
+        if not path.startswith(_METHODS):
+            return envelope(
+                {wire.ERRCODE: wire.ERRCODE_UNKNOWN_PATH, wire.ERRMSG: "请求的URI地址不存在"}
+            )
+        text = f"不合法ApiName，ApiName = dingtalk.oapi.{path[len(_METHODS) :].replace('/', '.')}"
+        body = {
+            wire.ERRCODE: wire.ERRCODE_UNKNOWN_METHOD,
+            wire.SUB_MSG: text,
+            wire.ERRMSG: f"Invalid method[submsg={text}]",
+        }
+        return envelope(body)
+
+    def _gettoken(self, request: Request) -> dict[str, Any]:
+        """[obtain-orgapp-token]; a body is not read."""
+        key, secret = (
+            request.args.get(wire.GETTOKEN_APP_KEY),
+            request.args.get(wire.GETTOKEN_APP_SECRET),
+        )
+        if not key:
+            raise OapiError(wire.ERRCODE_CREDENTIALS_MISSING, "缺少参数 corpid or appkey")
+        if not self._world.application.accepts(key, secret):
+            raise OapiError(wire.ERRCODE_CREDENTIALS_WRONG, "不合法的appKey或appSecret")
+        return {
+            wire.OAPI_ACCESS_TOKEN: self._grants.app_token(),
+            wire.OAPI_EXPIRES_IN: ACCESS_TOKEN_LIFETIME,
+        }
+
+    def _by_union_id(self, request: Request) -> dict[str, Any]:
+        """[query-a-user-by-the-union-id]."""
+        union_id = self._parameters(request).get(wire.UNION_ID)
+        if not isinstance(union_id, str) or not union_id:
+            raise OapiError(wire.ERRCODE_WRONG_PARAMETER, "无效的参数")
+        _, membership = self._find(lambda person, _: person.union_id == union_id)
+        return {
+            wire.RESULT: {
+                wire.CONTACT_TYPE: int(membership.external),
+                wire.USER_ID: membership.user_id,
+            },
+            wire.OAPI_REQUEST_ID: _request_id(),
+        }
+
+    def _employee(self, request: Request) -> dict[str, Any]:
+        """[query-user-details]."""
+        user_id = self._parameters(request).get(wire.USER_ID)
+        if not isinstance(user_id, str) or not user_id:
+            raise OapiError(wire.ERRCODE_WRONG_USER_ID, "无效的USERID")
+        person, membership = self._find(
+            lambda _, membership: membership.user_id == user_id and not membership.external
+        )
+        return {
+            wire.RESULT: record(person, membership, self._world.application),
+            wire.OAPI_REQUEST_ID: _request_id(),
+        }
+
+    def _parameters(self, request: Request) -> Mapping[str, object]:
+        """Check what the gateway checks; return the parameters of a form or of a JSON object."""
+        application = self._world.application
+        token = request.args.get(wire.OAPI_ACCESS_TOKEN) or request.form.get(wire.OAPI_ACCESS_TOKEN)
+        if not token:
+            raise OapiError(wire.ERRCODE_TOKEN_BLANK, "access_token is blank")
+        if not self._grants.is_app_token(token):
+            raise OapiError(wire.ERRCODE_TOKEN_INVALID, "不合法的access_token")
+        if not ip_allowed(request.remote_addr, application.allowed_ips):
+            text = f"访问ip不在白名单之中,request ip={request.remote_addr}"
+            raise OapiError(wire.ERRCODE_IP_NOT_ALLOWED, f"{text} appKey({application.client_id})")
+        permission = wire.PERMISSION_GET_MEMBER
+        if permission not in application.permissions:
+            text = _NOT_PERMITTED.format(permission=permission, client_id=application.client_id)
+            raise OapiError(wire.ERRCODE_PERMISSION_MISSING, text)
+        body = request.get_json(silent=True)
+        return body if isinstance(body, dict) else {**request.args, **request.form}
+
+    def _find(self, fits: Callable[[Person, Membership], bool]) -> tuple[Person, Membership]:
+        """Return whom the application's own organisation knows."""
+        for person in self._world.users.values():
+            membership = person.memberships.get(self._world.application.corp_id)
+            if membership is not None and fits(person, membership):
+                return person, membership
+        raise OapiError(wire.ERRCODE_NOT_A_MEMBER, "找不到该用户")
+
+
+def _request_id() -> str:
+    return uuid.uuid4().hex[:12]

@@ -1,0 +1,230 @@
+"""DingTalk's names: every address, path, parameter, header and JSON key that crosses the wire.
+
+Nothing here is computed and nothing else in the package spells one of these names. The slugs name
+pages of DingTalk's documentation at https://open.dingtalk.com/document/development/.
+"""
+
+from typing import Final
+
+# --- Hosts --------------------------------------------------------------------------------------
+
+#: The sign-in and consent pages. [obtain-identity-credentials]
+AUTHORIZE_URL: Final = "https://login.dingtalk.com/oauth2/auth"
+#: The new API: JSON bodies, the token in a header. [server-api-calling-guide]
+API_BASE_URL: Final = "https://api.dingtalk.com"
+#: The old API: always HTTP 200, ``errcode`` in the body. [download-the-server-side-sdk]
+OAPI_BASE_URL: Final = "https://oapi.dingtalk.com"
+#: The embedded QR code, defines ``window.DTFrameLogin``. [obtain-identity-credentials]
+QR_SCRIPT_URL: Final = "https://g.alicdn.com/dingding/h5-dingtalk-login/0.21.0/ddlogin.js"
+#: The bridge to the DingTalk client, defines ``dd``. [webapp-read-before-development]
+JSAPI_URL: Final = "https://g.alicdn.com/dingding/dingtalk-jsapi/3.1.0/dingtalk.open.js"
+
+#: The developer console, where an application is set up.
+CONSOLE_URL: Final = "https://open-dev.dingtalk.com"
+#: Applies for one permission; DingTalk quotes this address in its own error texts.
+PERMISSION_APPLY_URL: Final = (
+    "https://open-dev.dingtalk.com/appscope/apply?content={client_id}%23{permission}"
+)
+
+# --- The authorisation request [obtain-identity-credentials] -------------------------------------
+
+CLIENT_ID: Final = "client_id"
+REDIRECT_URI: Final = "redirect_uri"
+RESPONSE_TYPE: Final = "response_type"
+RESPONSE_TYPE_CODE: Final = "code"
+SCOPE: Final = "scope"
+SCOPE_OPENID: Final = "openid"
+SCOPE_OPENID_CORPID: Final = "openid corpid"
+STATE: Final = "state"
+PROMPT: Final = "prompt"
+PROMPT_CONSENT: Final = "consent"
+ORG_TYPE: Final = "org_type"
+ORG_TYPE_MANAGEMENT: Final = "management"
+CORP_ID: Final = "corpId"
+EXCLUSIVE_LOGIN: Final = "exclusiveLogin"
+EXCLUSIVE_CORP_ID: Final = "exclusiveCorpId"
+#: The mobile page allows a state of at most 1 K.
+#: [mini-app-procedures-for-authorized-logon-to-ios-applications]
+MAX_STATE_LENGTH: Final = 1024
+
+# --- The callback [tutorial-obtaining-user-personal-information] ---------------------------------
+
+#: ``authCode`` and ``code`` carry the same value; one of the two documents shows only the first.
+CALLBACK_AUTH_CODE: Final = "authCode"
+CALLBACK_CODE: Final = "code"
+CALLBACK_ERROR: Final = "error"
+
+# --- User access token [obtain-user-token] -------------------------------------------------------
+
+USER_ACCESS_TOKEN_PATH: Final = "/v1.0/oauth2/userAccessToken"
+TOKEN_CLIENT_ID: Final = "clientId"
+TOKEN_CLIENT_SECRET: Final = "clientSecret"
+TOKEN_CODE: Final = "code"
+TOKEN_REFRESH_TOKEN: Final = "refreshToken"
+TOKEN_GRANT_TYPE: Final = "grantType"
+GRANT_AUTHORIZATION_CODE: Final = "authorization_code"
+GRANT_REFRESH_TOKEN: Final = "refresh_token"
+TOKEN_ACCESS_TOKEN: Final = "accessToken"
+#: Seconds. Spelled neither ``expires_in`` nor ``expiresIn``.
+TOKEN_EXPIRE_IN: Final = "expireIn"
+#: The organisation chosen; absent unless the scope was ``openid corpid``. [common-errors]
+TOKEN_CORP_ID: Final = "corpId"
+
+# --- Calls as the user [dingtalk-retrieve-user-information] --------------------------------------
+
+#: The only place where the new API looks for a token; ``Authorization: Bearer`` is ignored.
+ACCESS_TOKEN_HEADER: Final = "x-acs-dingtalk-access-token"
+USERS_ME_PATH: Final = "/v1.0/contact/users/me"
+PROFILE_UNION_ID: Final = "unionId"
+PROFILE_OPEN_ID: Final = "openId"
+PROFILE_NICK: Final = "nick"
+PROFILE_AVATAR_URL: Final = "avatarUrl"
+PROFILE_MOBILE: Final = "mobile"
+PROFILE_STATE_CODE: Final = "stateCode"
+PROFILE_EMAIL: Final = "email"
+#: In live answers and the official SDK, but not in the document.
+PROFILE_VISITOR: Final = "visitor"
+PROFILE_LOGIN_EMAIL: Final = "loginEmail"
+#: What a user granted to the application. [query-personal-authorization-records]
+AUTH_RULES_PATH: Final = "/v1.0/oauth2/authRules/user"
+
+# --- The application's own access token [obtain-the-access-token-of-an-internal-app] --------------
+
+APP_ACCESS_TOKEN_PATH: Final = "/v1.0/oauth2/accessToken"
+APP_KEY: Final = "appKey"
+APP_SECRET: Final = "appSecret"
+#: The same for internal and third-party applications. [api-gettoken]
+CORP_TOKEN_PATH: Final = "/v1.0/oauth2/{corpId}/token"
+CORP_TOKEN_CLIENT_ID: Final = "client_id"
+CORP_TOKEN_CLIENT_SECRET: Final = "client_secret"
+CORP_TOKEN_GRANT_TYPE: Final = "grant_type"
+GRANT_CLIENT_CREDENTIALS: Final = "client_credentials"
+#: The old API's own way. [obtain-orgapp-token]
+GETTOKEN_PATH: Final = "/gettoken"
+GETTOKEN_APP_KEY: Final = "appkey"
+GETTOKEN_APP_SECRET: Final = "appsecret"
+#: Seconds; the spelling of both calls above.
+OAPI_EXPIRES_IN: Final = "expires_in"
+
+# --- Members, on the old API [query-a-user-by-the-union-id, query-user-details] -------------------
+
+#: Query parameter, or field of a form body, of every call on the old API.
+OAPI_ACCESS_TOKEN: Final = "access_token"
+GET_BY_UNION_ID_PATH: Final = "/topapi/user/getbyunionid"
+UNION_ID: Final = "unionid"
+USER_GET_PATH: Final = "/topapi/v2/user/get"
+USER_ID: Final = "userid"
+RESULT: Final = "result"
+#: 0 employee, 1 external contact, as a number or quoted.
+CONTACT_TYPE: Final = "contact_type"
+
+# --- The employee record [query-user-details] -----------------------------------------------------
+
+EMPLOYEE_NAME: Final = "name"
+EMPLOYEE_AVATAR: Final = "avatar"
+EMPLOYEE_STATE_CODE: Final = "state_code"
+EMPLOYEE_MANAGER_USER_ID: Final = "manager_userid"
+EMPLOYEE_MOBILE: Final = "mobile"
+EMPLOYEE_HIDE_MOBILE: Final = "hide_mobile"
+EMPLOYEE_TELEPHONE: Final = "telephone"
+EMPLOYEE_JOB_NUMBER: Final = "job_number"
+EMPLOYEE_TITLE: Final = "title"
+EMPLOYEE_EMAIL: Final = "email"
+EMPLOYEE_WORK_PLACE: Final = "work_place"
+EMPLOYEE_REMARK: Final = "remark"
+#: Text that holds JSON.
+EMPLOYEE_EXTENSION: Final = "extension"
+EMPLOYEE_ORG_EMAIL: Final = "org_email"
+EMPLOYEE_EXCLUSIVE_ACCOUNT: Final = "exclusive_account"
+EMPLOYEE_DEPARTMENT_IDS: Final = "dept_id_list"
+EMPLOYEE_DEPARTMENT_ORDER: Final = "dept_order_list"
+EMPLOYEE_LEADER_IN_DEPARTMENT: Final = "leader_in_dept"
+EMPLOYEE_ROLES: Final = "role_list"
+#: Unix time in milliseconds.
+EMPLOYEE_HIRED_DATE: Final = "hired_date"
+EMPLOYEE_ACTIVE: Final = "active"
+EMPLOYEE_REAL_AUTHED: Final = "real_authed"
+EMPLOYEE_SENIOR: Final = "senior"
+EMPLOYEE_ADMIN: Final = "admin"
+EMPLOYEE_BOSS: Final = "boss"
+EMPLOYEE_RELATED: Final = "union_emp_ext"
+DEPARTMENT_ID: Final = "dept_id"
+DEPARTMENT_ORDER: Final = "order"
+DEPARTMENT_LEADER: Final = "leader"
+ROLE_ID: Final = "id"
+ROLE_NAME: Final = "name"
+ROLE_GROUP_NAME: Final = "group_name"
+
+# --- Permissions [add-api-permission] -------------------------------------------------------------
+
+PERMISSION_USER_READ: Final = "Contact.User.Read"
+PERMISSION_USER_MOBILE: Final = "Contact.User.mobile"
+#: For `USER_ACCESS_TOKEN_PATH`; every new application has it. [obtain-user-token]
+PERMISSION_APP_BASE: Final = "open_app_api_base"
+#: For `GET_BY_UNION_ID_PATH` and `USER_GET_PATH`. [query-a-user-by-the-union-id]
+PERMISSION_GET_MEMBER: Final = "qyapi_get_member"
+#: ``mobile`` of the employee record (企业员工手机号信息). [query-user-details]
+PERMISSION_FIELD_MOBILE: Final = "fieldMobile"
+#: ``email``, ``work_place``, ``remark``, ``extension`` (邮箱等个人信息). [query-user-details]
+PERMISSION_FIELD_EMAIL: Final = "fieldEmail"
+
+# --- Errors [server-api-error-codes-1] ------------------------------------------------------------
+
+#: The new API's envelope. The official SDK reads each key in two spellings: compare without case.
+ERROR_CODE: Final = "code"
+ERROR_MESSAGE: Final = "message"
+ERROR_REQUEST_ID: Final = "requestid"
+ERROR_ACCESS_DENIED_DETAIL: Final = "accessdenieddetail"
+ERROR_REQUIRED_SCOPES: Final = "requiredScopes"
+
+#: The old API's envelope; a real code wrapped in 88 stands in ``sub_code``, as text.
+ERRCODE: Final = "errcode"
+ERRMSG: Final = "errmsg"
+OAPI_REQUEST_ID: Final = "request_id"
+SUB_CODE: Final = "sub_code"
+SUB_MSG: Final = "sub_msg"
+ERRCODE_OK: Final = 0
+ERRCODE_WRAPPED: Final = 88
+
+#: What a banned IP address gets instead of either envelope. [call-frequency-limit]
+BAN_STATUS: Final = "status"
+BAN_STATUS_VALUE: Final = 1111
+#: The ban lasts five minutes.
+BAN_SECONDS: Final = 300
+
+CODE_UNKNOWN_CODE: Final = "invalidParameter.authCode.notFound"
+CODE_WRONG_CREDENTIALS: Final = "invalidClientIdOrSecret"
+CODE_INVALID_TOKEN: Final = "InvalidAuthentication"
+CODE_TOKEN_EXPIRED: Final = "accesstoken.expired"
+CODE_TOKEN_INVALID: Final = "invalidToken"
+CODE_MISSING_PARAMETER: Final = "AuthenticationFailed.MissingParameter"
+CODE_MISSING_BODY: Final = "Missingbody"
+CODE_PERMISSION_MISSING: Final = "Forbidden.AccessDenied.AccessTokenPermissionDenied"
+CODE_IP_NOT_ALLOWED: Final = "Forbidden.AccessDenied.IpNotInWhiteList"
+#: Stated for `CORP_TOKEN_PATH` alone. [api-gettoken]
+CODE_UNSUPPORTED_GRANT: Final = "unsupported.grant.type"
+CODE_USER_NOT_FOUND: Final = "invalidParameter.user.notFound"
+CODE_UNKNOWN_ACTION: Final = "InvalidAction.NotFound"
+CODE_QPS_LIMIT_APP: Final = "Forbidden.AccessDenied.QpsLimitForAppkeyAndApi"
+CODE_BUSY: Final = "system.busy"
+#: Also what a corpId that does not exist gets at `CORP_TOKEN_PATH`. [api-gettoken]
+CODE_UNKNOWN_ERROR: Final = "unknownError"
+CODE_INVALID_CLIENT: Final = "invalid.client"
+CODE_UNAUTHORIZED_CLIENT: Final = "unauthorized.client"
+
+ERRCODE_BUSY: Final = -1
+ERRCODE_UNKNOWN_METHOD: Final = 22
+ERRCODE_UNKNOWN_PATH: Final = 404
+ERRCODE_WRONG_USER_ID: Final = 33012
+ERRCODE_WRONG_PARAMETER: Final = 400002
+ERRCODE_TOKEN_BLANK: Final = 40000
+ERRCODE_TOKEN_INVALID: Final = 40014
+ERRCODE_CREDENTIALS_MISSING: Final = 40035
+#: Not in the global table; seen at `GETTOKEN_PATH`.
+ERRCODE_CREDENTIALS_WRONG: Final = 40096
+ERRCODE_WANTS_GET: Final = 43001
+ERRCODE_WANTS_POST: Final = 43002
+ERRCODE_PERMISSION_MISSING: Final = 60011
+ERRCODE_IP_NOT_ALLOWED: Final = 60020
+ERRCODE_NOT_A_MEMBER: Final = 60121
+ERRCODE_QPS_LIMIT_APP: Final = 90018

@@ -1,0 +1,1 @@
+"""What users can rely on, one behaviour for each test, against the simulator over real HTTP."""

@@ -1,0 +1,388 @@
+"""A walk through the example site in a real browser, Chromium, as its visitors see it."""
+
+import os
+import re
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Locator,
+    Page,
+    Request,
+    expect,
+    sync_playwright,
+)
+from werkzeug.serving import make_server
+
+from examples.site import create_app
+from flask_dingtalk.testing import DingTalkSimulator
+
+DESKTOP, PHONE, SMALL_PHONE = (1280, 800), (390, 844), (320, 640)
+SIZES = [pytest.param(DESKTOP, id="desktop"), pytest.param(PHONE, id="phone")]
+#: Without a network there is no use for what Chromium likes to ask its maker.
+CHROMIUM = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@dataclass
+class Portal:
+    """The example site, served, and the simulator that it brought along."""
+
+    address: str
+    simulator: DingTalkSimulator
+
+    def url(self, path: str) -> str:
+        """Return the address of a page."""
+        return self.address + path
+
+
+class Visitor:
+    """Somebody with a browser window, who counts clicks."""
+
+    def __init__(self, page: Page, portal: Portal) -> None:
+        self.page = page
+        self.portal = portal
+        self.clicks = 0
+
+    def open(self, path: str) -> None:
+        """Type in an address of the site."""
+        self.page.goto(self.portal.url(path))
+
+    def click(self, name: str) -> None:
+        """Click the link, button or choice of that name."""
+        self.find(name).click()
+        self.clicks += 1
+
+    def find(self, name: str) -> Locator:
+        """Find what can be clicked, by the beginning of its name."""
+        named = re.compile(f"^{name}")
+        found = self.page.get_by_role("link", name=named)
+        for role in ("button", "radio"):
+            found = found.or_(self.page.get_by_role(role, name=named))
+        return found
+
+    def tab_to(self, name: str) -> None:
+        """Move on to something with the Tab key."""
+        expect(self.find(name)).to_be_visible()
+        for _ in range(20):
+            self.page.keyboard.press("Tab")
+            if self.find(name).evaluate("element => element === document.activeElement"):
+                return
+        pytest.fail(f"the Tab key does not lead to {name!r}")
+
+    def sign_in(self, person: str = "张三") -> None:
+        """Answer the pages of the simulator."""
+        self.click(person)
+        self.click("Agree")
+
+    def is_at(self, path: str) -> None:
+        """Wait for a page of the site."""
+        expect(self.page).to_have_url(self.portal.url(path))
+
+    def sees(self, text: str) -> None:
+        """Wait for a text of the page's content."""
+        expect(self.page.get_by_role("main")).to_contain_text(text)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Start Chromium, once.
+
+    For this module and not for the whole run: Playwright keeps an event loop running in this thread
+    as long as it lives, and then no other test could run one.
+    """
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(
+            executable_path="/usr/bin/chromium",
+            args=CHROMIUM,
+            # Visitors' browsers keep pages for the way back, so this one shall.
+            ignore_default_args=["--disable-back-forward-cache"],
+        )
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def portal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Portal]:
+    """Serve the example site as it is without any setting."""
+    for name in os.environ:
+        if name.startswith("FLASK_"):
+            monkeypatch.delenv(name)
+    app = create_app()
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield Portal(f"http://127.0.0.1:{server.port}", app.extensions["simulator"])
+    server.shutdown()
+    thread.join()
+    server.server_close()
+    app.extensions["simulator"].stop()
+
+
+@pytest.fixture
+def visitor_with(browser: Browser, portal: Portal) -> Iterator[Callable[..., Visitor]]:
+    """Open windows of a given size; after the test, nothing may stand in their consoles."""
+    problems: list[str] = []
+    contexts: list[BrowserContext] = []
+
+    def note(message: ConsoleMessage) -> None:
+        # That a page was refused is what some tests want; a refusal of the browser never is.
+        refused_by_us = re.search(r"server responded with a status of 40[0-9]", message.text)
+        if message.type in ("error", "warning") and not refused_by_us:
+            problems.append(message.text)
+
+    def open_window(size: tuple[int, int] = DESKTOP, language: str = "en-US") -> Visitor:
+        width, height = size
+        context = browser.new_context(
+            viewport={"width": width, "height": height}, locale=language, has_touch=width < 500
+        )
+        context.set_default_timeout(10_000)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", note)
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        return Visitor(page, portal)
+
+    yield open_window
+    for context in contexts:
+        context.close()
+    assert problems == []
+
+
+@pytest.fixture
+def visitor(visitor_with: Callable[..., Visitor]) -> Visitor:
+    """Open a window of a desktop browser, in English."""
+    return visitor_with()
+
+
+# --- Ways in and out -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_four_clicks_lead_in_and_out_again(
+    size: tuple[int, int], visitor_with: Callable[..., Visitor]
+) -> None:
+    """Sign-in button, person, agreement: signed in; one more click: signed out."""
+    visitor = visitor_with(size)
+    visitor.open("/")
+    visitor.click("Sign in with DingTalk")
+    visitor.click("张三")
+    visitor.click("Agree")
+    visitor.is_at("/profile")
+    visitor.sees("zhang.san@example.com")
+    visitor.click("Sign out")
+    visitor.is_at("/")
+    visitor.sees("You are signed out.")
+    assert visitor.clicks == 4
+
+
+def test_four_clicks_lead_in_and_out_in_chinese(visitor_with: Callable[..., Visitor]) -> None:
+    """A Chinese browser gets Chinese pages all the way."""
+    visitor = visitor_with(language="zh-CN")
+    visitor.open("/")
+    for name in ("使用钉钉登录", "张三", "同意", "退出登录"):
+        visitor.click(name)
+    visitor.sees("已退出登录。")
+
+
+def test_keyboard_alone_leads_in_and_out_again(visitor: Visitor) -> None:
+    """Nobody needs a mouse."""
+    visitor.open("/")
+    for name in ("Sign in with DingTalk", "张三", "Agree", "Sign out"):
+        visitor.tab_to(name)
+        visitor.page.keyboard.press("Enter")
+    visitor.sees("You are signed out.")
+
+
+def test_keyboard_skips_to_the_content(visitor: Visitor) -> None:
+    """The first stop of the Tab key is a link past the navigation."""
+    visitor.open("/")
+    visitor.page.keyboard.press("Tab")
+    expect(visitor.find("Skip to content")).to_be_focused()
+    visitor.page.keyboard.press("Enter")
+    expect(visitor.page.get_by_role("main")).to_be_focused()
+
+
+def test_deep_link_lands_where_it_was_asked_for(visitor: Visitor) -> None:
+    """A guarded page asked for by its address comes up after the sign-in, query and all."""
+    visitor.open("/company?from=mail&to=%E5%BC%A0")
+    visitor.sign_in()
+    visitor.is_at("/company?from=mail&to=%E5%BC%A0")
+    visitor.sees("Notices of 示例科技")
+
+
+def test_declining_leads_to_another_try_that_works(visitor: Visitor) -> None:
+    """Whoever declines may think again, and lands where the first try would have led."""
+    visitor.open("/company")
+    visitor.click("张三")
+    visitor.click("Decline")
+    visitor.sees("You did not sign in")
+    visitor.click("Try again")
+    visitor.click("Agree")
+    visitor.is_at("/company")
+
+
+def test_two_tabs_sign_in_at_the_same_time(visitor: Visitor) -> None:
+    """A sign-in begun in one tab survives one that is begun and finished in another."""
+    second = Visitor(visitor.page.context.new_page(), visitor.portal)
+    visitor.open("/profile")
+    visitor.click("张三")
+    expect(visitor.find("Agree")).to_be_visible()
+    second.open("/company")
+    second.click("Agree")
+    second.is_at("/company")
+    visitor.click("Agree")
+    visitor.is_at("/profile")
+
+
+# --- Organisations -------------------------------------------------------------------------------
+
+
+def test_second_organisation_can_be_chosen(visitor: Visitor) -> None:
+    """The organisation chosen while signing in is the one on the profile."""
+    visitor.open("/profile")
+    visitor.click("张三")
+    visitor.click("样板贸易")
+    visitor.click("Agree")
+    visitor.sees("样板贸易")
+
+
+def test_refused_organisation_may_try_again_as_another(visitor: Visitor) -> None:
+    """The page of one organisation offers others to choose again."""
+    visitor.open("/company")
+    visitor.sign_in("王五")
+    visitor.sees("This page is another company's")
+    visitor.click("Try again")
+    visitor.click("Use another account")
+    visitor.sign_in("李四")
+    visitor.sees("Notices of 示例科技")
+
+
+# --- Back, again, and what stays behind ----------------------------------------------------------
+
+
+def test_loading_the_callback_again_does_no_harm(visitor: Visitor) -> None:
+    """The same callback leads to the same page again, and DingTalk is not asked again."""
+    requested: list[str] = []
+    visitor.page.on("request", lambda request: requested.append(request.url))
+    visitor.open("/profile")
+    visitor.sign_in()
+    visitor.is_at("/profile")
+    calls = list(visitor.portal.simulator.calls)
+    (callback,) = (url for url in requested if urlsplit(url).path == "/dingtalk/callback")
+    visitor.page.goto(callback)
+    visitor.is_at("/profile")
+    assert visitor.portal.simulator.calls == calls
+
+
+def test_agreeing_again_after_going_back_leaves_the_user_signed_in(visitor: Visitor) -> None:
+    """The way back ends at a used sign-in: a page says so, and nobody is signed out by it."""
+    visitor.open("/profile")
+    visitor.sign_in()
+    visitor.is_at("/profile")
+    visitor.page.go_back()
+    visitor.click("Agree")
+    visitor.sees("This sign-in is no longer valid")
+    visitor.open("/profile")
+    visitor.is_at("/profile")
+
+
+def test_going_back_after_signing_out_shows_no_profile(visitor: Visitor) -> None:
+    """The browser keeps no page for the next person at the keyboard."""
+    visitor.open("/profile")
+    visitor.sign_in()
+    visitor.is_at("/profile")
+    visitor.click("Sign out")
+    visitor.is_at("/")
+    visitor.page.go_back()
+    expect(visitor.page).to_have_url(re.compile(f"^{re.escape(visitor.portal.simulator.url)}/"))
+
+
+def test_no_page_tells_another_site_where_its_visitors_come_from(visitor: Visitor) -> None:
+    """No address of the site leaves it in a Referer header, least of all one with a code."""
+    requests: list[Request] = []
+    visitor.page.on("request", lambda request: requests.append(request))
+    visitor.open("/")
+    visitor.click("Sign in with DingTalk")
+    visitor.sign_in()
+    visitor.is_at("/profile")
+    visitor.click("Notices")
+    visitor.is_at("/company")
+    sent = [(request.url, request.all_headers().get("referer", "")) for request in requests]
+    assert any(referrer for _, referrer in sent)
+    for url, referrer in sent:
+        assert not referrer or urlsplit(referrer)[:2] == urlsplit(url)[:2]
+        assert "code=" not in referrer.lower()
+
+
+# --- The pages -----------------------------------------------------------------------------------
+
+
+def test_avatar_is_shown(visitor: Visitor) -> None:
+    """The security policy lets the picture in."""
+    visitor.open("/profile")
+    visitor.sign_in()
+    avatar = visitor.page.locator(".person .avatar")
+    expect(avatar).to_have_js_property("complete", True)
+    assert avatar.evaluate("image => image.naturalWidth") > 0
+
+
+def test_script_of_the_page_gets_the_profile(visitor: Visitor) -> None:
+    """The button shows what the guarded endpoint answers."""
+    visitor.open("/profile")
+    visitor.sign_in()
+    visitor.click("Fetch")
+    expect(visitor.page.get_by_role("status").last).to_contain_text('"nick": "张三"')
+
+
+def test_script_that_finds_nobody_signed_in_offers_the_way_back(visitor: Visitor) -> None:
+    """After the session ended in another tab, the script's link leads back to its page."""
+    visitor.open("/profile")
+    visitor.sign_in()
+    visitor.is_at("/profile")
+    visitor.page.context.clear_cookies(name="session")
+    visitor.click("Fetch")
+    visitor.sees("You are signed out by now.")
+    visitor.click("Sign in again")
+    visitor.click("Agree")
+    visitor.is_at("/profile")
+
+
+@pytest.mark.parametrize(
+    "size", [pytest.param(PHONE, id="390"), pytest.param(SMALL_PHONE, id="320")]
+)
+def test_no_page_is_wider_than_a_phone(
+    size: tuple[int, int], visitor_with: Callable[..., Visitor]
+) -> None:
+    """No page has to be scrolled sideways."""
+    visitor = visitor_with(size)
+
+    def fits() -> bool:
+        width: int = visitor.page.evaluate("document.documentElement.scrollWidth")
+        return width <= size[0]
+
+    visitor.open("/")
+    assert fits()
+    visitor.click("Sign in with DingTalk")
+    assert fits()
+    visitor.sign_in("王五")
+    visitor.page.get_by_text("What DingTalk sent").click()
+    visitor.click("Fetch")
+    expect(visitor.page.get_by_role("status").last).to_contain_text('"nick"')
+    assert fits()
+    visitor.open("/company")
+    visitor.sees("This page is another company's")
+    assert fits()

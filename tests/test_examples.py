@@ -1,0 +1,454 @@
+"""The examples run as they stand, over real HTTP against the simulator."""
+
+import ast
+import os
+import runpy
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+import requests
+from flask import Flask
+from flask.testing import FlaskClient
+
+from examples.site import create_app
+from flask_dingtalk import ConfigurationError
+from flask_dingtalk.testing import DingTalkSimulator
+
+from .conftest import SECRET_KEY
+
+ROOT = Path(__file__).parents[1]
+HTML = {"Accept": "text/html"}
+JSON = {"Accept": "application/json"}
+FIFTEEN_LINES = """
+from flask import Flask
+from flask_dingtalk import DingTalk, current_dingtalk_user, login_required
+
+app = Flask(__name__)
+app.config.from_prefixed_env()
+dingtalk = DingTalk(app)
+
+@app.get("/")
+@login_required
+def index():
+    return f"Hello, {current_dingtalk_user.nick}"
+"""
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hide the ``FLASK_…`` variables of whoever runs the tests."""
+    for name in os.environ:
+        if name.startswith("FLASK_"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def portal_app(simulator: DingTalkSimulator) -> Flask:
+    """Build the example site for given credentials and a company."""
+    own, *_ = simulator.organisations.values()
+    return create_app(
+        simulator.settings
+        | {
+            "SECRET_KEY": SECRET_KEY,
+            "COMPANY_CORP_ID": own.corp_id,
+            "ORGANISATION_NAMES": {own.corp_id: own.name},
+        },
+    )
+
+
+@pytest.fixture
+def visitor(portal_app: Flask) -> FlaskClient:
+    """Return a browser that nobody has signed in with."""
+    return portal_app.test_client()
+
+
+@pytest.fixture
+def zhang(visitor: FlaskClient, simulator: DingTalkSimulator) -> FlaskClient:
+    """Return a browser that 张三 signed in with, for the company."""
+    simulator.sign_in(visitor, "zhang")
+    return visitor
+
+
+@pytest.fixture
+def simulated() -> Iterator[Flask]:
+    """Build the example site without credentials."""
+    app = create_app()
+    yield app
+    app.extensions["simulator"].stop()
+
+
+def page(client: FlaskClient, path: str, language: str = "en") -> str:
+    """Return the text of a page that is there."""
+    response = client.get(path, headers=HTML | {"Accept-Language": language})
+    assert response.status_code == 200
+    return response.text
+
+
+def set_environment(monkeypatch: pytest.MonkeyPatch, settings: Mapping[str, str]) -> None:
+    """Set settings as a developer does, by environment variables."""
+    for name, value in settings.items():
+        monkeypatch.setenv(f"FLASK_{name}", value)
+
+
+# --- The fifteen lines ---------------------------------------------------------------------------
+
+
+def test_quickstart_is_the_documented_fifteen_lines() -> None:
+    """Below its docstring, the quickstart is the code that people are shown."""
+    module = ast.parse((ROOT / "examples" / "quickstart.py").read_text(encoding="utf-8"))
+    assert ast.unparse(ast.Module(module.body[1:], [])) == ast.unparse(ast.parse(FIFTEEN_LINES))
+
+
+@pytest.fixture
+def quickstart(monkeypatch: pytest.MonkeyPatch, simulator: DingTalkSimulator) -> FlaskClient:
+    """Run the quickstart with its settings in the environment."""
+    set_environment(monkeypatch, simulator.settings | {"SECRET_KEY": SECRET_KEY})
+    app: Flask = runpy.run_path(str(ROOT / "examples" / "quickstart.py"))["app"]
+    return app.test_client()
+
+
+def test_quickstart_asks_visitors_to_sign_in(quickstart: FlaskClient) -> None:
+    """Nobody gets to the page without signing in."""
+    response = quickstart.get("/", headers=HTML)
+    assert (response.status_code, response.location) == (302, "/dingtalk/login?next=/")
+
+
+def test_quickstart_greets_who_signed_in(
+    quickstart: FlaskClient, simulator: DingTalkSimulator
+) -> None:
+    """Whoever signed in reads their name."""
+    simulator.sign_in(quickstart, "li")
+    assert quickstart.get("/").text == "Hello, 李四"
+
+
+# --- The site: pages -----------------------------------------------------------------------------
+
+
+def test_home_is_open_and_offers_to_sign_in(visitor: FlaskClient) -> None:
+    """A visitor finds the sign-in button, which leads to the profile."""
+    assert 'href="/dingtalk/login?next=/profile"' in page(visitor, "/")
+
+
+def test_home_says_who_is_signed_in(zhang: FlaskClient) -> None:
+    """Home greets by name and organisation."""
+    text = page(zhang, "/")
+    assert "张三" in text
+    assert "示例科技" in text
+
+
+@pytest.mark.parametrize("path", ["/profile", "/company"])
+def test_guarded_page_comes_back_after_the_sign_in(
+    path: str, visitor: FlaskClient, simulator: DingTalkSimulator
+) -> None:
+    """A guarded page sends visitors to sign in, and the sign-in leads back to it."""
+    assert visitor.get(path, headers=HTML).location == f"/dingtalk/login?next={path}"
+    assert simulator.sign_in(visitor, "zhang", next=path).location == path
+
+
+@pytest.mark.parametrize("path", ["/", "/profile", "/company"])
+@pytest.mark.parametrize(("language", "lang"), [("zh-CN,zh;q=0.9", "zh-CN"), ("en", "en")])
+def test_page_speaks_the_language_of_the_visitor(
+    path: str, language: str, lang: str, zhang: FlaskClient
+) -> None:
+    """Each page is there in Chinese and in English."""
+    assert f'<html lang="{lang}">' in page(zhang, path, language)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param("张三", id="nick"),
+        pytest.param("示例科技", id="organisation"),
+        pytest.param("zhang.san@example.com", id="email"),
+        pytest.param("Access token ends", id="token"),
+    ],
+)
+def test_profile_shows_what_dingtalk_told(value: str, zhang: FlaskClient) -> None:
+    """The profile page shows the profile."""
+    assert value in page(zhang, "/profile")
+
+
+def test_profile_shows_the_phone_number_in_e164(
+    zhang: FlaskClient, simulator: DingTalkSimulator
+) -> None:
+    """A phone number can be dialled from anywhere."""
+    assert f"+86{simulator.users['zhang'].mobile}" in page(zhang, "/profile")
+
+
+def test_profile_shows_who_it_is_by_union_id(
+    zhang: FlaskClient, simulator: DingTalkSimulator
+) -> None:
+    """The identity stands on the page."""
+    assert simulator.users["zhang"].union_id in page(zhang, "/profile")
+
+
+def test_profile_says_what_dingtalk_did_not_send(
+    visitor: FlaskClient, simulator: DingTalkSimulator
+) -> None:
+    """A field that DingTalk withheld is named as such."""
+    simulator.sign_in(visitor, "li")
+    assert "not sent" in page(visitor, "/profile")
+
+
+def test_profile_shows_no_token(
+    zhang: FlaskClient, portal_app: Flask, simulator: DingTalkSimulator
+) -> None:
+    """A token is nothing for a page."""
+    with zhang:
+        text = page(zhang, "/profile")
+        token = portal_app.extensions["dingtalk"].token
+    assert token.access_token not in text
+    assert token.refresh_token not in text
+
+
+def test_organisation_without_a_name_is_shown_by_its_corp_id(
+    visitor: FlaskClient, simulator: DingTalkSimulator
+) -> None:
+    """An organisation that the site was not told the name of has its corpId."""
+    other = simulator.users["wang"].corp_ids[0]
+    simulator.sign_in(visitor, "wang")
+    assert f"<dd>{other}</dd>" in page(visitor, "/profile")
+
+
+def test_first_page_after_the_sign_in_says_hello_once(zhang: FlaskClient) -> None:
+    """The greeting is not repeated."""
+    greeting = "Hello 张三, you are signed in."
+    assert greeting in page(zhang, "/profile")
+    assert greeting not in page(zhang, "/profile")
+
+
+# --- The site: its own records -------------------------------------------------------------------
+
+
+def test_site_counts_the_sign_ins_of_a_person(
+    zhang: FlaskClient, simulator: DingTalkSimulator
+) -> None:
+    """The site's own record is linked by union id, so that a second sign-in finds it."""
+    simulator.sign_in(zhang, "zhang")
+    assert "<dt>Sign-ins</dt><dd>2</dd>" in page(zhang, "/profile")
+
+
+def test_people_have_records_of_their_own(portal_app: Flask, simulator: DingTalkSimulator) -> None:
+    """Another person's sign-in does not count."""
+    for name in ("li", "zhang"):
+        client = portal_app.test_client()
+        simulator.sign_in(client, name)
+    assert "<dt>Sign-ins</dt><dd>1</dd>" in page(client, "/profile")
+
+
+def test_profile_works_after_the_site_forgot_its_records(
+    zhang: FlaskClient, portal_app: Flask
+) -> None:
+    """A restart empties the table, and nobody is signed out by that."""
+    portal_app.extensions["accounts"].clear()
+    assert "the site was restarted" in page(zhang, "/profile")
+
+
+# --- The site: for scripts -----------------------------------------------------------------------
+
+
+def test_api_tells_a_script_where_to_sign_in(visitor: FlaskClient) -> None:
+    """A script gets 401 and JSON in the place of a redirect."""
+    response = visitor.get("/api/me", headers=JSON)
+    assert response.status_code == 401
+    assert response.json == {"error": "login_required", "login_url": "/dingtalk/login"}
+
+
+def test_api_answers_who_is_signed_in(zhang: FlaskClient, simulator: DingTalkSimulator) -> None:
+    """A script gets the profile as JSON."""
+    person = simulator.users["zhang"]
+    assert zhang.get("/api/me", headers=JSON).json == {
+        "nick": "张三",
+        "union_id": person.union_id,
+        "organisation": "示例科技",
+        "phone_number": f"+86{person.mobile}",
+        "email": "zhang.san@example.com",
+    }
+
+
+# --- The site: one organisation's page -----------------------------------------------------------
+
+
+def test_company_page_refuses_other_organisations_in_the_look_of_the_site(
+    visitor: FlaskClient, simulator: DingTalkSimulator
+) -> None:
+    """Someone of another organisation gets 403 on a page of the site, which offers another try."""
+    simulator.sign_in(visitor, "wang")
+    response = visitor.get("/company", headers=HTML)
+    assert response.status_code == 403
+    assert "site.css" in response.text
+    assert 'href="/dingtalk/login?next=/company"' in response.text
+
+
+def test_errors_stay_json_for_scripts(visitor: FlaskClient, simulator: DingTalkSimulator) -> None:
+    """The site's error page is for people alone."""
+    simulator.sign_in(visitor, "wang")
+    response = visitor.get("/company", headers=JSON)
+    assert response.json is not None
+    assert response.json["error"] == "organisation_not_allowed"
+
+
+def test_company_page_goes_by_the_organisation_chosen(
+    visitor: FlaskClient, simulator: DingTalkSimulator
+) -> None:
+    """A member who signed in in the name of another organisation is refused as well."""
+    other = simulator.users["wang"].corp_ids[0]
+    simulator.sign_in(visitor, "zhang", corp_id=other)
+    assert visitor.get("/company").status_code == 403
+
+
+def test_no_company_means_no_company_page(simulator: DingTalkSimulator) -> None:
+    """Without COMPANY_CORP_ID there is neither the page nor a link to it."""
+    app = create_app(simulator.settings | {"SECRET_KEY": SECRET_KEY})
+    client = app.test_client()
+    assert "/company" not in page(client, "/")
+    assert client.get("/company").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("failure", "title"),
+    [
+        pytest.param({"code": "access_denied"}, "You did not sign in", id="declined"),
+        pytest.param({"code": "invalid_request"}, "You did not sign in", id="another-error"),
+    ],
+)
+def test_sign_in_that_comes_back_with_an_error_gets_a_page_of_the_site(
+    failure: dict[str, str],
+    title: str,
+    visitor: FlaskClient,
+    simulator: DingTalkSimulator,
+) -> None:
+    """A failed sign-in ends on a page of the site that says so."""
+    simulator.fail("authorize", code=failure["code"])
+    assert title in simulator.sign_in(visitor, "zhang").text
+
+
+def test_error_without_a_text_of_its_own_gets_the_general_one(
+    visitor: FlaskClient, simulator: DingTalkSimulator
+) -> None:
+    """Every error of a sign-in ends on a page of the site."""
+    simulator.fail("userAccessToken", status=500)
+    assert "That did not work" in simulator.sign_in(visitor, "zhang").text
+
+
+# --- The site: signing out, headers --------------------------------------------------------------
+
+
+def test_sign_out_forgets_the_person_and_says_so(zhang: FlaskClient) -> None:
+    """After signing out, home offers to sign in."""
+    response = zhang.post("/dingtalk/logout", follow_redirects=True)
+    assert "You are signed out." in response.text
+    assert "dingtalk-button" in response.text
+
+
+@pytest.mark.parametrize("path", ["/", "/profile", "/api/me", "/dingtalk/callback"])
+def test_no_page_is_kept_by_the_browser(path: str, zhang: FlaskClient) -> None:
+    """Whoever uses the browser next does not find a page in its cache."""
+    assert zhang.get(path).headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize("path", ["/", "/profile", "/company", "/dingtalk/callback"])
+def test_every_page_has_a_strict_security_policy(path: str, zhang: FlaskClient) -> None:
+    """Neither inline scripts nor inline styles are allowed, nor anything from elsewhere."""
+    policy = zhang.get(path).headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+
+
+def test_session_cookie_is_out_of_reach_of_scripts_and_other_sites(
+    visitor: FlaskClient, simulator: DingTalkSimulator
+) -> None:
+    """The cookie has the flags that a site without HTTPS can give it."""
+    response = simulator.sign_in(visitor, "zhang")
+    cookie = response.headers["Set-Cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=Lax" in cookie
+
+
+# --- The site: with and without credentials ------------------------------------------------------
+
+
+def test_site_with_credentials_starts_no_simulator(portal_app: Flask, visitor: FlaskClient) -> None:
+    """Given credentials are used, and no page speaks of a simulator."""
+    assert "simulator" not in portal_app.extensions
+    assert "This is a simulator" not in page(visitor, "/")
+
+
+def test_site_takes_its_credentials_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment is enough to run the site with the real DingTalk."""
+    credentials = {"DINGTALK_CLIENT_ID": "dingabc", "DINGTALK_CLIENT_SECRET": "secret"}
+    set_environment(monkeypatch, credentials | {"SECRET_KEY": SECRET_KEY})
+    response = create_app().test_client().get("/dingtalk/login")
+    assert response.location.startswith("https://login.dingtalk.com/oauth2/auth?client_id=dingabc&")
+
+
+def test_site_with_credentials_needs_a_secret_key(simulator: DingTalkSimulator) -> None:
+    """A key is made up for the simulator alone."""
+    with pytest.raises(ConfigurationError, match="SECRET_KEY is not set"):
+        create_app(simulator.settings)
+
+
+def test_site_without_credentials_signs_people_in_with_a_simulator(simulated: Flask) -> None:
+    """The site works without any setting."""
+    client = simulated.test_client()
+    simulated.extensions["simulator"].sign_in(client, "wang")
+    assert "王五" in page(client, "/profile")
+
+
+@pytest.mark.parametrize("path", ["/", "/profile", "/company", "/dingtalk/callback"])
+def test_site_without_credentials_says_so_on_each_page(path: str, simulated: Flask) -> None:
+    """Nobody takes the simulator for DingTalk."""
+    client = simulated.test_client()
+    simulated.extensions["simulator"].sign_in(client, "zhang")
+    assert "This is a simulator, no credentials were given." in client.get(path).text
+
+
+def test_sites_without_credentials_have_keys_of_their_own(simulated: Flask) -> None:
+    """A made-up key is made up anew at each start."""
+    another = create_app()
+    another.extensions["simulator"].stop()
+    assert another.config["SECRET_KEY"] != simulated.config["SECRET_KEY"]
+
+
+# --- The command of the demo ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def demo() -> Iterator["subprocess.Popen[str]"]:
+    """Run what ``make demo`` runs, on a free port."""
+    command = [sys.executable, "-m", "flask", "--app", "examples.site", "run", "--port", "0"]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+        yield process
+        process.terminate()
+
+
+def console(process: "subprocess.Popen[str]", until: str) -> str:
+    """Read the console up to the line with a text in it, or to its end."""
+    assert process.stderr is not None
+    lines: list[str] = []
+    for line in process.stderr:
+        lines.append(line)
+        if until in line:
+            break
+    return "".join(lines)
+
+
+def test_demo_runs_without_any_setting_and_says_how(demo: "subprocess.Popen[str]") -> None:
+    """The console tells that a simulator is used, and where the site is."""
+    said = console(demo, "Running on")
+    assert "No FLASK_DINGTALK_CLIENT_ID: signing in with a simulator at http://127.0.0.1:" in said
+    assert requests.get(said.split()[-1], timeout=10).status_code == 200
+
+
+@pytest.mark.parametrize("name", ["code", "authCode"])
+def test_demo_prints_no_codes(name: str, demo: "subprocess.Popen[str]") -> None:
+    """The development server prints the address of the callback without its query."""
+    address = console(demo, "Running on").split()[-1]
+    query = {name: "0123456789abcdef", "state": "x"}
+    requests.get(f"{address}/dingtalk/callback", params=query, timeout=10)
+    said = console(demo, "GET /dingtalk/callback?…")
+    demo.terminate()
+    assert "0123456789abcdef" not in said + console(demo, "no such line")

@@ -1,0 +1,106 @@
+"""The promised names, and what importing them costs."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+from importlib.resources import files
+
+import pytest
+from flask import Blueprint, Flask
+from flask.testing import FlaskClient
+
+import flask_dingtalk
+from flask_dingtalk import DingTalk
+from flask_dingtalk.testing import DingTalkSimulator
+
+
+def test_the_package_exports_what_is_promised_and_nothing_else() -> None:
+    """A star import gets just these."""
+    assert set(flask_dingtalk.__all__) == {
+        "DingTalk", "current_dingtalk_user", "login_required", "DingTalkUser", "DingTalkToken",
+        "DingTalkError", "InvalidState", "AccessDenied", "InvalidCode", "LoginRequired",
+        "OrganisationNotAllowed", "NotPermitted", "ConfigurationError", "RateLimited",
+        "DingTalkUnavailable", "DingTalkAPIError",
+        "user_logged_in", "user_logged_out", "login_failed", "token_refreshed",
+    }  # fmt: skip
+    assert all(hasattr(flask_dingtalk, name) for name in flask_dingtalk.__all__)
+
+
+def test_the_extension_takes_what_is_promised() -> None:
+    """An app by position, the rest by name."""
+    assert str(inspect.signature(DingTalk)) == (
+        "(app: 'Flask | None' = None, *, url_prefix: 'str' = '/dingtalk', "
+        "register_blueprint: 'bool' = True) -> 'None'"
+    )
+
+
+def test_the_app_knows_its_extension(app: Flask) -> None:
+    """Under the promised key, with the promised blueprint and endpoints."""
+    dingtalk = app.extensions["dingtalk"]
+    assert isinstance(dingtalk, DingTalk)
+    assert isinstance(dingtalk.blueprint, Blueprint)
+    assert dingtalk.blueprint.name == "dingtalk"
+    assert {"dingtalk.login", "dingtalk.callback", "dingtalk.logout"} <= app.view_functions.keys()
+
+
+def test_the_package_says_that_it_is_typed() -> None:
+    """PEP 561."""
+    assert files("flask_dingtalk").joinpath("py.typed").is_file()
+
+
+@pytest.mark.parametrize(
+    "module", ["requests", "authlib", "cryptography", "flask_dingtalk.testing"]
+)
+def test_starting_an_app_does_not_load_what_only_a_sign_in_needs(module: str) -> None:
+    """Each process would pay for it."""
+    program = f"""
+import sys
+from flask import Flask
+from flask_dingtalk import DingTalk
+app = Flask(__name__)
+app.config.update(SECRET_KEY="k", DINGTALK_CLIENT_ID="a", DINGTALK_CLIENT_SECRET="b")
+DingTalk(app)
+sys.exit({module!r} in sys.modules)
+"""
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_by_the_time_a_callback_comes_everything_is_loaded() -> None:
+    """The sign-in's first step sees to it, once the browser has its answer."""
+    program = """
+import sys
+from flask import Flask
+from flask_dingtalk import DingTalk
+app = Flask(__name__)
+app.config.update(SECRET_KEY="k", DINGTALK_CLIENT_ID="a", DINGTALK_CLIENT_SECRET="b")
+DingTalk(app)
+app.test_client().get("/dingtalk/login").close()
+sys.exit(not {"requests", "authlib", "cryptography"} <= sys.modules.keys())
+"""
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_the_fixture_runs_a_simulator(dingtalk_simulator: DingTalkSimulator) -> None:
+    """Users ask for it by this name."""
+    app = Flask(__name__)
+    app.config.update(dingtalk_simulator.settings, SECRET_KEY="k")
+    DingTalk(app)
+    assert dingtalk_simulator.sign_in(app.test_client(), "zhang", next="/x").location == "/x"
+
+
+def test_a_button_leads_to_the_sign_in(client: FlaskClient, app: Flask) -> None:
+    """In the visitor's language, with where to land."""
+    from flask import render_template_string
+
+    @app.get("/button")
+    def button() -> str:
+        return render_template_string("{{ dingtalk_button(next='/report?a=1&b=2') }}")
+
+    english = client.get("/button").text
+    chinese = client.get("/button", headers={"Accept-Language": "zh-CN"}).text
+    assert 'href="/dingtalk/login?next=/report?a%3D1%26b%3D2"' in english
+    assert "Sign in with DingTalk" in english
+    assert "使用钉钉登录" in chinese
+    assert "<svg" in english

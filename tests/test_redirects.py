@@ -1,0 +1,177 @@
+"""``next``: back to this site and nowhere else, under all tricks of browsers and proxies."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import unquote, urljoin, urlsplit
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from flask_dingtalk.redirects import local_target
+from flask_dingtalk.testing import DingTalkSimulator
+
+from .conftest import come_back, start
+
+ORIGIN = "https://portal.example.com"
+
+
+def landing(client: FlaskClient, simulator: DingTalkSimulator, target: str) -> str:
+    """Sign in with this ``next`` and tell where that leads."""
+    response = come_back(client, start(client, next=target), simulator.authorization_code("li"))
+    return str(response.headers["Location"])
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/report",
+        "/report?month=5&q=a%20b",
+        "/report#row-7",
+        "/a/b/../c",
+        "/@zhang",
+        "/proxy/https://other.example/",
+        "/search?url=https://other.example/",
+        "/search?url=//other.example",
+        "/中文?q=中",
+        "/a:b;c=d,e",
+    ],
+)
+def test_an_address_of_this_site_is_honoured(
+    client: FlaskClient, simulator: DingTalkSimulator, target: str
+) -> None:
+    """As a path with query and fragment."""
+    assert unquote(landing(client, simulator, target)) == unquote(target)
+
+
+def test_an_absolute_address_of_this_very_origin_is_honoured(
+    client: FlaskClient, simulator: DingTalkSimulator
+) -> None:
+    """Some templates build nothing else."""
+    assert landing(client, simulator, "http://localhost/report?a=1") == "/report?a=1"
+    assert landing(client, simulator, "http://localhost?a=1") == "/?a=1"
+
+
+ELSEWHERE = [
+    "//evil.example",
+    "///evil.example",
+    "////evil.example",
+    "https://evil.example",
+    "http://evil.example/report",
+    "http:evil.example",
+    "http:///evil.example",
+    "http://localhost.evil.example/",
+    "http://localhost@evil.example/",
+    "http://localhost:80@evil.example/",
+    "http://user@localhost/",
+    "https://localhost/",
+    "http://localhost:8080/",
+    "http://LOCALHOST.evil.example/",
+    "ftp://localhost/",
+    "javascript:alert(1)",
+    "JaVaScRiPt:alert(1)",
+    "data:text/html,x",
+    "vbscript:x",
+    "/\\evil.example",
+    "\\\\evil.example",
+    "\\/evil.example",
+    "/\\/evil.example",
+    "http:\\\\evil.example",
+    "/\t/evil.example",
+    "/\n/evil.example",
+    "/\r\n/evil.example",
+    "\t//evil.example",
+    " //evil.example",
+    "//evil.example ",
+    "\x00//evil.example",
+    "/\x0b/evil.example",
+    "/%2f/evil.example",
+    "/%2Fevil.example",
+    "/%5cevil.example",
+    "/%5C%5Cevil.example",
+    "/%252fevil.example",
+    "%2f%2fevil.example",
+    "/.//evil.example",
+    "/..//evil.example",
+    "/././/evil.example",
+    "/%2e//evil.example",
+    "/%2e%2e/%2fevil.example",
+    "/%09/evil.example",
+    "/%0d%0aLocation: //evil.example",
+    "/／evil.example",
+    "／／evil.example",
+    "/＼evil.example",
+    "\u3000//evil.example",
+    "/\u2028/evil.example",
+    "/\xa0/evil.example",
+    "evil.example",
+    "report",
+    "?a=1",
+    "#row",
+    "",
+    "/" + "x" * 3000,
+    # Into the sign-in itself, round and round.
+    "/dingtalk/login",
+    "/dingtalk/login?next=/",
+    "/dingtalk/%6cogin",
+    "/dingtalk/callback?state=x",
+    "/dingtalk/logout",
+]
+
+
+@pytest.mark.parametrize("target", ELSEWHERE, ids=ascii)
+def test_what_could_lead_elsewhere_is_ignored(
+    client: FlaskClient, simulator: DingTalkSimulator, target: str
+) -> None:
+    """The sign-in then ends at the site's own page."""
+    assert landing(client, simulator, target) == "/"
+
+
+def test_on_another_port_its_own_absolute_address_is_honoured(app: Flask) -> None:
+    """The port is part of the origin."""
+    client = app.test_client()
+    base = {"base_url": "http://localhost:8080"}
+    response = client.post("/dingtalk/logout", data={"next": "http://localhost:8080/bye"}, **base)
+    assert response.headers["Location"] == "/bye"
+
+
+#: Pieces from which attacks are made.
+PIECES = st.sampled_from(
+    [
+        *("/", "//", "\\", "%2f", "%5c", "%252f", ".", "..", "@", ":", "?", "#", "\t", "\n", " "),
+        *("%09", "%00", "https:", "http:", "javascript:", "a", "中", "／"),
+        *(ORIGIN, "portal.example.com", "evil.example"),
+    ]
+)
+TARGETS = st.lists(PIECES, max_size=8).map("".join) | st.text(max_size=60)
+
+
+def as_a_browser_reads(address: str) -> str:
+    """Do what the URL Standard has browsers do before they look at an address."""
+    address = address.strip("".join(map(chr, range(33))))
+    return re.sub(r"[\t\n\r]", "", address).replace("\\", "/")
+
+
+@given(TARGETS)
+@settings(max_examples=1500, suppress_health_check=[HealthCheck.too_slow])
+def test_no_address_leads_a_browser_to_another_origin(target: str) -> None:
+    """Nor after a proxy has decoded it once or twice."""
+    local = local_target(target, ORIGIN)
+    if local is None:
+        return
+    for seen in (local, unquote(local), unquote(unquote(local))):
+        parts = urlsplit(urljoin(ORIGIN + "/dingtalk/callback", as_a_browser_reads(seen)))
+        assert f"{parts.scheme}://{parts.netloc}" == ORIGIN
+    assert local.startswith("/")
+
+
+@given(TARGETS)
+@settings(max_examples=300)
+def test_what_was_accepted_once_is_accepted_again_unchanged(target: str) -> None:
+    """A target travels through several steps and means the same in each."""
+    local = local_target(target, ORIGIN)
+    if local is not None:
+        assert local_target(local, ORIGIN) == local

@@ -1,0 +1,255 @@
+"""Settings that cannot work fail when the app is set up, by name."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from flask_dingtalk import ConfigurationError, DingTalk
+
+from .conftest import AppFactory
+
+CREDENTIALS = {"DINGTALK_CLIENT_ID": "ding1", "DINGTALK_CLIENT_SECRET": "secret-of-ding1"}
+
+
+def build(**config: Any) -> Flask:
+    """Set up an app with these settings, and credentials unless they say otherwise."""
+    app = Flask(__name__)
+    app.config.update({"SECRET_KEY": "k"} | CREDENTIALS | config)
+    DingTalk(app)
+    return app
+
+
+def settings_of(app: Flask) -> Any:
+    """Look at what was understood."""
+    return app.extensions["_dingtalk_state"].settings
+
+
+REFUSED = [
+    ("DINGTALK_CLIENT_ID", None),
+    ("DINGTALK_CLIENT_ID", ""),
+    ("DINGTALK_CLIENT_ID", " ding1"),
+    ("DINGTALK_CLIENT_ID", "ding 1"),
+    ("DINGTALK_CLIENT_ID", "钉钉"),
+    ("DINGTALK_CLIENT_ID", b"ding1"),
+    ("DINGTALK_CLIENT_SECRET", None),
+    ("DINGTALK_CLIENT_SECRET", "two\nlines"),
+    ("DINGTALK_CLIENT_SECRET", 1.5),
+    ("DINGTALK_CLIENT_SECRET", True),
+    ("DINGTALK_SCOPE", "openid,corpid"),
+    ("DINGTALK_SCOPE", "openid corpId"),
+    ("DINGTALK_SCOPE", "corpid openid"),
+    ("DINGTALK_SCOPE", "openid email"),
+    ("DINGTALK_SCOPE", ""),
+    ("DINGTALK_SCOPE", ["openid"]),
+    ("DINGTALK_REDIRECT_URI", "/dingtalk/callback"),
+    ("DINGTALK_REDIRECT_URI", "portal.example.com/callback"),
+    ("DINGTALK_REDIRECT_URI", "https://portal.example.com/#callback"),
+    ("DINGTALK_REDIRECT_URI", "https://user@portal.example.com/"),
+    ("DINGTALK_REDIRECT_URI", "https://portal.example.com:port/"),
+    ("DINGTALK_REDIRECT_URI", "https://portal example.com/"),
+    ("DINGTALK_REDIRECT_URI", "ftp://portal.example.com/"),
+    ("DINGTALK_REDIRECT_URI", "https:///callback"),
+    ("DINGTALK_REDIRECT_URI", "https://[::1/"),
+    ("DINGTALK_CORP_ID", ""),
+    ("DINGTALK_CORP_ID", ["ding1"]),
+    ("DINGTALK_ORG_TYPE", "all"),
+    ("DINGTALK_EXCLUSIVE_LOGIN", "yes please"),
+    ("DINGTALK_EXCLUSIVE_LOGIN", 2),
+    ("DINGTALK_EXCLUSIVE_CORP_ID", "ding1"),
+    ("DINGTALK_ALLOWED_CORP_IDS", []),
+    ("DINGTALK_ALLOWED_CORP_IDS", ""),
+    ("DINGTALK_ALLOWED_CORP_IDS", " , "),
+    ("DINGTALK_ALLOWED_CORP_IDS", [""]),
+    ("DINGTALK_ALLOWED_CORP_IDS", [None]),
+    ("DINGTALK_ALLOWED_CORP_IDS", {"ding1": True}),
+    ("DINGTALK_ALLOWED_CORP_IDS", 7),
+    ("DINGTALK_ALLOWED_CORP_IDS", ["ding 1"]),
+    ("DINGTALK_LOGIN_REDIRECT", "report"),
+    ("DINGTALK_LOGIN_REDIRECT", "//evil.example"),
+    ("DINGTALK_LOGIN_REDIRECT", "javascript:alert(1)"),
+    ("DINGTALK_LOGOUT_REDIRECT", ""),
+    ("DINGTALK_STATE_LIFETIME", 0),
+    ("DINGTALK_STATE_LIFETIME", -1),
+    ("DINGTALK_STATE_LIFETIME", "ten minutes"),
+    ("DINGTALK_STATE_LIFETIME", float("nan")),
+    ("DINGTALK_STATE_LIFETIME", float("inf")),
+    ("DINGTALK_STATE_LIFETIME", True),
+    ("DINGTALK_TIMEOUT", 0),
+    ("DINGTALK_TIMEOUT", (1, 2, 3)),
+    ("DINGTALK_TIMEOUT", (3, None)),
+    ("DINGTALK_TIMEOUT", "soon"),
+    ("DINGTALK_TIMEOUT", ()),
+    ("DINGTALK_AUTHORIZE_URL", "http://login.dingtalk.com/oauth2/auth"),
+    ("DINGTALK_API_BASE_URL", "http://api.dingtalk.com"),
+    ("DINGTALK_API_BASE_URL", "http://127.0.0.1.evil.example"),
+    ("DINGTALK_API_BASE_URL", "https://api.dingtalk.com?x=1"),
+    ("DINGTALK_API_BASE_URL", "api.dingtalk.com"),
+    ("DINGTALK_OAPI_BASE_URL", "http://10.0.0.1"),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), REFUSED, ids=[f"{name}={value!a}" for name, value in REFUSED]
+)
+def test_a_setting_that_cannot_work_is_refused_by_name(name: str, value: Any) -> None:
+    """With a hint at what would."""
+    with pytest.raises(ConfigurationError, match=name) as caught:
+        build(**{name: value})
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("value", ["se cret", 1.5, "秘密"], ids=ascii)
+def test_the_error_does_not_show_a_secret(value: Any) -> None:
+    """It ends in logs and bug reports."""
+    with pytest.raises(ConfigurationError) as caught:
+        build(DINGTALK_CLIENT_SECRET=value)
+    assert str(value) not in str(caught.value)
+
+
+UNDERSTOOD = [
+    ("DINGTALK_CLIENT_SECRET", "client_secret", 1234567890, "1234567890"),
+    ("DINGTALK_SCOPE", "scope", "openid corpid", "openid corpid"),
+    ("DINGTALK_EXCLUSIVE_LOGIN", "exclusive_login", "True", True),
+    ("DINGTALK_EXCLUSIVE_LOGIN", "exclusive_login", "False", False),
+    ("DINGTALK_EXCLUSIVE_LOGIN", "exclusive_login", 1, True),
+    ("DINGTALK_ALLOWED_CORP_IDS", "allowed_corp_ids", "dinga,dingb", {"dinga", "dingb"}),
+    ("DINGTALK_ALLOWED_CORP_IDS", "allowed_corp_ids", " dinga , dingb, ", {"dinga", "dingb"}),
+    ("DINGTALK_ALLOWED_CORP_IDS", "allowed_corp_ids", ["dinga"], {"dinga"}),
+    ("DINGTALK_ALLOWED_CORP_IDS", "allowed_corp_ids", {"dinga"}, {"dinga"}),
+    ("DINGTALK_TIMEOUT", "timeout", [3.05, 10], (3.05, 10)),
+    ("DINGTALK_TIMEOUT", "timeout", 5, (5, 5)),
+    ("DINGTALK_TIMEOUT", "timeout", "3.05, 10", (3.05, 10)),
+    ("DINGTALK_STATE_LIFETIME", "state_lifetime", "300", 300),
+    (
+        "DINGTALK_API_BASE_URL",
+        "api_base_url",
+        "https://api.dingtalk.io/",
+        "https://api.dingtalk.io",
+    ),
+    ("DINGTALK_API_BASE_URL", "api_base_url", "http://127.0.0.1:8765", "http://127.0.0.1:8765"),
+    ("DINGTALK_API_BASE_URL", "api_base_url", "http://[::1]:8765", "http://[::1]:8765"),
+    ("DINGTALK_API_BASE_URL", "api_base_url", "http://localhost:1", "http://localhost:1"),
+    ("DINGTALK_REDIRECT_URI", "redirect_uri", "http://portal/cb?x=1", "http://portal/cb?x=1"),
+    ("DINGTALK_LOGIN_REDIRECT", "login_redirect", "https://a.example/", "https://a.example/"),
+    ("DINGTALK_CORP_ID", "corp_id", None, None),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "field", "value", "expected"),
+    UNDERSTOOD,
+    ids=[f"{name}={value!a}" for name, _, value, _ in UNDERSTOOD],
+)
+def test_each_form_that_a_setting_may_take_is_understood(
+    name: str, field: str, value: Any, expected: Any
+) -> None:
+    """As Python values and as ``from_prefixed_env`` hands them over."""
+    assert getattr(settings_of(build(**{name: value})), field) == expected
+
+
+def test_settings_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Through Flask's own parsing of JSON."""
+    environment = {
+        "SECRET_KEY": "k",
+        "DINGTALK_CLIENT_ID": "ding1",
+        "DINGTALK_CLIENT_SECRET": "0123456789",
+        "DINGTALK_TIMEOUT": "[1, 2]",
+        "DINGTALK_ALLOWED_CORP_IDS": json.dumps(["dinga"]),
+        "DINGTALK_EXCLUSIVE_LOGIN": "False",
+    }
+    for name, value in environment.items():
+        monkeypatch.setenv(f"FLASK_{name}", value)
+    app = Flask(__name__)
+    app.config.from_prefixed_env()
+    DingTalk(app)
+    settings = settings_of(app)
+    assert (settings.client_secret, settings.timeout) == ("0123456789", (1, 2))
+    assert (settings.allowed_corp_ids, settings.exclusive_login) == ({"dinga"}, False)
+
+
+def test_defaults_lead_to_the_real_dingtalk() -> None:
+    """As documented."""
+    settings = settings_of(build())
+    assert settings.authorize_url == "https://login.dingtalk.com/oauth2/auth"
+    assert settings.api_base_url == "https://api.dingtalk.com"
+    assert settings.oapi_base_url == "https://oapi.dingtalk.com"
+    assert (settings.scope, settings.state_lifetime) == ("openid", 600)
+    assert (settings.timeout, settings.login_redirect) == ((3.05, 10), "/")
+
+
+def test_the_repr_of_the_settings_shows_no_secret() -> None:
+    """It may end up in a log."""
+    assert "secret-of-ding1" not in repr(settings_of(build()))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "DINGTALK_MEMBERS_ONLY",
+        "DINGTALK_EMPLOYEE_PROFILE",
+        "DINGTALK_REVALIDATE_AFTER",
+        "DINGTALK_LOGIN_PAGE",
+        "DINGTALK_IN_APP_LOGIN",
+    ],
+)
+def test_a_rule_that_this_version_cannot_keep_is_refused(name: str) -> None:
+    """Ignoring it would let in who should stay out."""
+    with pytest.raises(ConfigurationError, match=name):
+        build(**{name: True})
+
+
+def test_a_slip_of_the_pen_is_reported(caplog: pytest.LogCaptureFixture) -> None:
+    """With the name that was probably meant."""
+    build(DINGTALK_ALLOWED_CORP_ID="ding1")
+    assert "did you mean DINGTALK_ALLOWED_CORP_IDS" in caplog.text
+
+
+def test_a_setting_of_somebody_else_is_nobodys_business(caplog: pytest.LogCaptureFixture) -> None:
+    """A site may have a robot."""
+    build(DINGTALK_ROBOT_WEBHOOK="https://oapi.dingtalk.com/robot/send")
+    assert caplog.text == ""
+
+
+def test_a_failed_set_up_leaves_the_app_untouched() -> None:
+    """The next try finds it as it was."""
+    app = Flask(__name__)
+    app.config.update(SECRET_KEY="k")
+    dingtalk = DingTalk()
+    with pytest.raises(ConfigurationError):
+        dingtalk.init_app(app)
+    assert (app.extensions, app.blueprints) == ({}, {})
+    app.config.update(CREDENTIALS)
+    dingtalk.init_app(app)
+    assert app.extensions["dingtalk"] is dingtalk
+
+
+def test_setting_an_app_up_twice_is_an_error_that_says_so() -> None:
+    """Two extensions on one app would fight."""
+    app = build()
+    with pytest.raises(RuntimeError, match="before"):
+        DingTalk(app)
+
+
+def test_settings_are_read_once(make_app: AppFactory) -> None:
+    """A later change is no half change."""
+    app = make_app(DINGTALK_LOGIN_REDIRECT="/a")
+    app.config["DINGTALK_SCOPE"] = "nonsense"
+    assert "scope=openid&" in app.test_client().get("/dingtalk/login").headers["Location"]
+
+
+def test_one_object_may_serve_several_apps(make_app: AppFactory) -> None:
+    """Each with settings of its own."""
+    dingtalk = DingTalk()
+    apps = []
+    for client_id in ("ding1", "ding2"):
+        app = Flask(client_id)
+        app.config.update(CREDENTIALS, SECRET_KEY="k", DINGTALK_CLIENT_ID=client_id)
+        dingtalk.init_app(app)
+        apps.append(app)
+    for app in apps:
+        location = app.test_client().get("/dingtalk/login").headers["Location"]
+        assert f"client_id={app.name}&" in location

@@ -1,0 +1,443 @@
+"""Calls as the user, and tokens that end: ``dingtalk.request``."""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import time_machine
+from flask import Flask, jsonify
+from flask.testing import FlaskClient
+from flask.typing import ResponseReturnValue
+from requests.exceptions import InvalidJSONError
+
+from flask_dingtalk import (
+    DingTalk,
+    DingTalkAPIError,
+    DingTalkError,
+    DingTalkToken,
+    DingTalkUnavailable,
+    DingTalkUser,
+    LoginRequired,
+    token_refreshed,
+)
+from flask_dingtalk.testing import DingTalkSimulator, signed_in
+
+from .conftest import AppFactory
+from .stub import TOKEN, Answer, Asked, StubDingTalk
+
+TWO_HOURS = 7200
+
+
+@pytest.fixture
+def member(client: FlaskClient, simulator: DingTalkSimulator) -> FlaskClient:
+    """Open a browser in which somebody signed in, and forget the calls that took."""
+    simulator.sign_in(client, "zhang")
+    simulator.calls.clear()
+    return client
+
+
+@pytest.fixture
+def later() -> Iterator[Callable[[float], None]]:
+    """Let time pass for the site; the simulator has a clock of its own on top of that."""
+    with time_machine.travel(datetime.now(UTC)) as clock:
+        yield lambda seconds: clock.shift(seconds)
+
+
+def called(simulator: DingTalkSimulator) -> list[str]:
+    """Name what was called, a refresh by its grant."""
+    return [call.grant_type or call.endpoint for call in simulator.calls]
+
+
+def test_a_call_goes_out_as_the_signed_in_user(
+    member: FlaskClient, simulator: DingTalkSimulator
+) -> None:
+    """And the site gets the answer as a response of requests."""
+    assert member.get("/call").json == {
+        "nick": "张三",
+        "unionId": simulator.users["zhang"].union_id,
+        **(member.get("/call").json or {}),
+    }
+    assert called(simulator) == ["users/me", "users/me"]
+
+
+def test_a_call_when_nobody_is_signed_in_is_login_required(app: Flask) -> None:
+    """With 401, for who has no guard on that view."""
+    with app.test_request_context(), pytest.raises(LoginRequired) as caught:
+        app.extensions["dingtalk"].get("/v1.0/contact/users/me")
+    assert (caught.value.code, caught.value.error_code) == (401, "login_required")
+
+
+def test_a_call_without_a_user_token_says_so(app: Flask) -> None:
+    """Some ways to sign in yield none."""
+    client = signed_in(app.test_client(), DingTalkUser(union_id="u"))
+    response = client.get("/call", headers={"Accept": "application/json"})
+    assert response.status_code == 502
+    assert response.json is not None
+    assert response.json["error"] == "api_error"
+
+
+def test_an_access_token_that_ended_is_refreshed_before_the_call(
+    member: FlaskClient, simulator: DingTalkSimulator, later: Callable[[float], None]
+) -> None:
+    """The user notices nothing, and the new pair is kept."""
+    later(TWO_HOURS)
+    assert member.get("/call").status_code == 200
+    assert called(simulator) == ["refresh_token", "users/me"]
+    assert member.get("/call").status_code == 200
+    assert called(simulator) == ["refresh_token", "users/me", "users/me"]
+
+
+def test_an_access_token_about_to_end_counts_as_ended(
+    member: FlaskClient, simulator: DingTalkSimulator, later: Callable[[float], None]
+) -> None:
+    """A minute ahead, so that it does not end on the way."""
+    later(TWO_HOURS - 50)
+    member.get("/call")
+    assert called(simulator) == ["refresh_token", "users/me"]
+
+
+def test_an_access_token_that_dingtalk_refuses_is_refreshed_and_the_call_repeated_once(
+    member: FlaskClient, simulator: DingTalkSimulator
+) -> None:
+    """It looked valid, but DingTalk knows better."""
+    simulator.advance(TWO_HOURS)
+    assert member.get("/call").status_code == 200
+    assert called(simulator) == ["users/me", "refresh_token", "users/me"]
+
+
+@pytest.mark.parametrize("code", ["InvalidAuthentication", "accesstoken.expired", "invalidToken"])
+def test_every_code_for_a_refused_token_leads_to_one_refresh(
+    member: FlaskClient, simulator: DingTalkSimulator, code: str
+) -> None:
+    """DingTalk's documents name three, and do not say which API gives which."""
+    simulator.fail("users/me", status=400, code=code)
+    assert member.get("/call").status_code == 200
+    assert called(simulator) == ["users/me", "refresh_token", "users/me"]
+
+
+def test_a_token_refused_again_after_the_refresh_is_an_error(
+    member: FlaskClient, simulator: DingTalkSimulator
+) -> None:
+    """One repetition, not a loop."""
+    simulator.fail("users/me", status=400, code="InvalidAuthentication", times=2)
+    assert member.get("/call").status_code == 502
+    assert called(simulator) == ["users/me", "refresh_token", "users/me"]
+
+
+def test_a_refresh_keeps_the_organisation(
+    make_app: AppFactory, simulator: DingTalkSimulator
+) -> None:
+    """Whether DingTalk's answer to a refresh names it is documented nowhere."""
+    with StubDingTalk() as stub:
+        stub.token = lambda asked: Answer(
+            TOKEN
+            if b"authorization_code" in asked.body
+            else TOKEN | {"corpId": None, "accessToken": "n"}
+        )
+        client = stub_app(stub).test_client()
+        signed_in(client, DingTalkUser(union_id="u", corp_id="ding1"), ended_token())
+        assert client.get("/token").json == {"access_token": "n", "corp_id": "ding1"}
+
+
+def test_the_signal_tells_of_new_tokens(
+    app: Flask, member: FlaskClient, simulator: DingTalkSimulator
+) -> None:
+    """``token_refreshed``, with the user and the new pair."""
+    heard: list[dict[str, Any]] = []
+
+    def listen(sender: Flask, **facts: Any) -> None:
+        heard.append({"sender": sender, **facts})
+
+    with token_refreshed.connected_to(listen, app):
+        simulator.advance(TWO_HOURS)
+        member.get("/call")
+    assert [(fact["sender"], fact["user"].nick) for fact in heard] == [(app, "张三")]
+    assert not heard[0]["token"].is_expired()
+
+
+def test_a_refresh_token_that_ended_is_an_error_of_that_call_and_the_user_stays_signed_in(
+    member: FlaskClient, simulator: DingTalkSimulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Another process may have refreshed it; this one's loss is one call."""
+    simulator.advance(31 * 86_400)
+    response = member.get("/call", headers={"Accept": "application/json"})
+    assert response.status_code == 502
+    assert "invalidParameter.authCode.notFound" in caplog.text
+    assert member.get("/report").status_code == 200
+
+
+def test_a_dead_refresh_token_is_not_sent_again(
+    member: FlaskClient, simulator: DingTalkSimulator
+) -> None:
+    """DingTalk said no once."""
+    simulator.advance(31 * 86_400)
+    member.get("/call")
+    member.get("/call")
+    assert called(simulator).count("refresh_token") == 1
+
+
+def test_a_lost_answer_to_a_refresh_is_not_followed_by_a_second_one_in_the_same_call(
+    member: FlaskClient, simulator: DingTalkSimulator, later: Callable[[float], None]
+) -> None:
+    """It may have been processed: the refresh token works once."""
+    later(TWO_HOURS)
+    simulator.fail("userAccessToken", reset=True, after=True)
+    assert member.get("/call").status_code == 502
+    assert called(simulator) == ["refresh_token"]
+
+
+# --- Many at once --------------------------------------------------------------------------------
+
+
+def test_requests_that_find_the_token_ended_at_the_same_time_refresh_it_once(
+    app: Flask, member: FlaskClient, simulator: DingTalkSimulator, later: Callable[[float], None]
+) -> None:
+    """Twenty of them, with one cookie."""
+    later(TWO_HOURS)
+    cookie = member.get_cookie("session")
+    assert cookie is not None
+
+    def load(_: int) -> int:
+        browser = app.test_client()
+        browser.set_cookie("session", cookie.value)
+        return browser.get("/call").status_code
+
+    with ThreadPoolExecutor(20) as pool:
+        assert list(pool.map(load, range(20))) == [200] * 20
+    assert called(simulator).count("refresh_token") == 1
+
+
+def test_a_cookie_with_the_old_pair_finds_the_new_one(
+    app: Flask, member: FlaskClient, simulator: DingTalkSimulator, later: Callable[[float], None]
+) -> None:
+    """Also generations later; a newer pair is never replaced by an older one."""
+    old = member.get_cookie("session")
+    assert old is not None
+    for _ in range(3):
+        later(TWO_HOURS)
+        member.get("/call")
+    simulator.calls.clear()
+    member.set_cookie("session", old.value)
+    assert member.get("/call").status_code == 200
+    assert called(simulator) == ["users/me"]
+    newest = member.get("/whoami").json
+    assert newest is not None
+    assert datetime.fromisoformat(newest["expires_at"]) > datetime.now(UTC) + timedelta(hours=1.9)
+
+
+def test_those_who_wait_for_a_refresh_that_fails_get_its_error_and_do_not_try_in_turn(
+    make_app: AppFactory, simulator: DingTalkSimulator, later: Callable[[float], None]
+) -> None:
+    """A DingTalk that does not answer is waited for once."""
+    app = make_app(DINGTALK_TIMEOUT=(1, 1))
+    client = app.test_client()
+    simulator.sign_in(client, "zhang")
+    cookie = client.get_cookie("session")
+    assert cookie is not None
+    later(TWO_HOURS)
+    simulator.calls.clear()
+    simulator.fail("userAccessToken", timeout=True, times=None)
+
+    def load(_: int) -> int:
+        browser = app.test_client()
+        browser.set_cookie("session", cookie.value)
+        return browser.get("/call").status_code
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(load, range(8))) == [504] * 8
+    assert len(simulator.calls) < 8
+
+
+# --- What may be asked for, and what comes back --------------------------------------------------
+
+
+def stub_app(stub: StubDingTalk) -> Flask:
+    """Build a site on the stub whose ``/ask`` calls whatever a test asks for."""
+    app = Flask(__name__)
+    app.config.update(stub.settings, SECRET_KEY="k", TESTING=True)
+    dingtalk = DingTalk(app)
+
+    @app.get("/token")
+    def token() -> ResponseReturnValue:
+        dingtalk.get("/v1.0/contact/users/me")
+        token = dingtalk.token
+        assert token is not None
+        return jsonify(access_token=token.access_token, corp_id=token.corp_id)
+
+    return app
+
+
+def ended_token() -> DingTalkToken:
+    """Make a token that has to be refreshed."""
+    return DingTalkToken("old", "old-refresh", datetime.now(UTC) - timedelta(hours=1), "ding1")
+
+
+@pytest.fixture
+def stub() -> Iterator[StubDingTalk]:
+    """Run a DingTalk that says what it is told to."""
+    with StubDingTalk() as running:
+        yield running
+
+
+@pytest.fixture
+def as_user(stub: StubDingTalk) -> Iterator[DingTalk]:
+    """Be inside a request of somebody signed in."""
+    app = stub_app(stub)
+    token = DingTalkToken("good", "refresh", datetime.now(UTC) + timedelta(hours=1))
+    client = signed_in(app.test_client(), DingTalkUser(union_id="u"), token)
+    cookie = client.get_cookie("session")
+    assert cookie is not None
+    with app.test_request_context(headers={"Cookie": f"session={cookie.value}"}):
+        yield app.extensions["dingtalk"]
+
+
+def test_what_requests_takes_is_passed_on(as_user: DingTalk, stub: StubDingTalk) -> None:
+    """Query, JSON body and headers."""
+    as_user.post("/v1.0/contact/x", params={"a": "中"}, json={"b": 1}, headers={"X-Trace": "7"})
+    asked = stub.asked[-1]
+    assert (asked.method, asked.path) == ("POST", "/v1.0/contact/x?a=%E4%B8%AD")
+    assert asked.body == b'{"b": 1}'
+    assert asked.headers["x-trace"] == "7"
+    assert asked.headers["x-acs-dingtalk-access-token"] == "good"
+
+
+@pytest.mark.parametrize("method", ["get", "post", "put", "patch", "delete"])
+def test_there_is_a_short_form_for_each_method(
+    as_user: DingTalk, stub: StubDingTalk, method: str
+) -> None:
+    """As in requests."""
+    assert getattr(as_user, method)("/v1.0/contact/x").json()["nick"] == "张三"
+    assert stub.asked[-1].method == method.upper()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "https://evil.example/",
+        "//evil.example/",
+        "@evil.example",
+        ".evil.example",
+        "v1.0/x",
+        "/\\x",
+        "",
+    ],
+)
+def test_a_path_that_could_lead_to_another_host_is_refused(
+    as_user: DingTalk, stub: StubDingTalk, path: str
+) -> None:
+    """The token must not go there."""
+    with pytest.raises(ValueError, match="path"):
+        as_user.get(path)
+    assert stub.asked == []
+
+
+@pytest.mark.parametrize("argument", ["verify", "allow_redirects", "auth", "proxies", "stream"])
+def test_what_would_loosen_the_client_is_refused(as_user: DingTalk, argument: str) -> None:
+    """By name."""
+    with pytest.raises(TypeError, match=argument):
+        as_user.get("/v1.0/contact/x", **{argument: False})
+
+
+def test_arguments_that_cannot_be_sent_are_the_callers_mistake(as_user: DingTalk) -> None:
+    """And not DingTalk's unavailability."""
+    with pytest.raises(InvalidJSONError):
+        as_user.post("/v1.0/contact/x", json={"a": float("nan")})
+
+
+def test_an_api_error_carries_what_dingtalk_said(as_user: DingTalk, stub: StubDingTalk) -> None:
+    """Code, message and request id."""
+    stub.user = Answer({"code": "some.code", "message": "说明", "requestid": "R-1"}, 400)
+    with pytest.raises(DingTalkAPIError) as caught:
+        as_user.get("/v1.0/contact/x")
+    error = caught.value
+    assert (error.dingtalk_code, error.dingtalk_message) == ("some.code", "说明")
+    assert error.request_id == "R-1"
+
+
+def test_a_web_page_is_no_answer_of_an_api(as_user: DingTalk, stub: StubDingTalk) -> None:
+    """Whatever its status; a ban of the server's address looks so."""
+    stub.user = Answer(body=b"<html>", headers={"Content-Type": "text/html"})
+    with pytest.raises(DingTalkUnavailable):
+        as_user.get("/v1.0/contact/x")
+
+
+def test_an_answer_need_not_be_json(as_user: DingTalk, stub: StubDingTalk) -> None:
+    """Some APIs hand out files."""
+    stub.user = Answer(body=b"\x89PNG", headers={"Content-Type": "image/png"})
+    assert as_user.get("/v1.0/contact/x").content == b"\x89PNG"
+
+
+def test_an_error_text_that_quotes_the_token_is_cleaned(
+    as_user: DingTalk, stub: StubDingTalk, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It goes to the log, and a token must not."""
+    stub.user = Answer({"code": "c", "message": "bad token good refresh", "requestid": "good"}, 400)
+    with pytest.raises(DingTalkError) as caught:
+        as_user.get("/v1.0/contact/x")
+    assert "good" not in str(caught.value)
+    assert "good" not in caplog.text
+
+
+def test_a_call_that_was_refused_for_its_token_is_repeated_with_its_body(
+    as_user: DingTalk, stub: StubDingTalk
+) -> None:
+    """DingTalk did not carry it out the first time."""
+    answers = iter([Answer({"code": "InvalidAuthentication", "message": "x"}, 400), Answer({})])
+    stub.user = lambda asked: next(answers)
+    as_user.post("/v1.0/contact/x", json={"a": 1})
+    bodies = [asked.body for asked in stub.asked if "/contact/" in asked.path]
+    assert bodies == [b'{"a": 1}', b'{"a": 1}']
+
+
+def test_a_body_that_was_used_up_is_not_repeated(as_user: DingTalk, stub: StubDingTalk) -> None:
+    """A file would be sent empty."""
+    stub.user = Answer({"code": "InvalidAuthentication", "message": "x"}, 400)
+    with pytest.raises(DingTalkAPIError):
+        as_user.post("/v1.0/contact/x", data=io.BytesIO(b"a file"))
+    assert len(stub.asked) == 1
+
+
+def test_without_a_refresh_token_an_ended_access_token_is_an_error(stub: StubDingTalk) -> None:
+    """There is nothing to refresh with."""
+    client = stub_app(stub).test_client()
+    ended = DingTalkToken("old", None, datetime.now(UTC) - timedelta(hours=1))
+    signed_in(client, DingTalkUser(union_id="u"), ended)
+    assert client.get("/token").status_code == 502
+    assert stub.asked == []
+
+
+@pytest.mark.parametrize(("method", "attempts"), [("get", 2), ("post", 1)])
+def test_only_a_read_is_repeated_when_the_connection_breaks(
+    as_user: DingTalk, stub: StubDingTalk, method: str, attempts: int
+) -> None:
+    """A write may have been carried out."""
+
+    def hang_up(asked: Asked) -> Answer:
+        raise ConnectionResetError
+
+    stub.user = hang_up
+    with pytest.raises(DingTalkUnavailable) as caught:
+        getattr(as_user, method)("/v1.0/contact/x")
+    assert caught.value.code == 502
+    assert len(stub.asked) == attempts
+
+
+def test_a_timeout_of_ones_own_is_kept(as_user: DingTalk, stub: StubDingTalk) -> None:
+    """In seconds, for that call."""
+    release = threading.Event()
+
+    def slow(asked: Asked) -> Answer:
+        release.wait(5)
+        return Answer({})
+
+    stub.user = slow
+    with pytest.raises(DingTalkUnavailable) as caught:
+        as_user.get("/v1.0/contact/x", timeout=0.2)
+    release.set()
+    assert caught.value.code == 504

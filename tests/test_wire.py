@@ -1,0 +1,297 @@
+"""A witness: what goes over the wire, spelled out as DingTalk documents it.
+
+The code and the simulator share their names; a wrong one there would pass every other test. Here no
+name is taken from either.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from flask_dingtalk import DingTalkToken, DingTalkUser, user_logged_in
+
+from .conftest import build_site, come_back, start
+from .stub import PROFILE, TOKEN, Answer, StubDingTalk
+
+
+@pytest.fixture
+def stub() -> Iterator[StubDingTalk]:
+    """Run a DingTalk that says what it is told to."""
+    with StubDingTalk() as running:
+        yield running
+
+
+@pytest.fixture
+def browser(stub: StubDingTalk) -> FlaskClient:
+    """Open a browser on a site that talks to the stub."""
+    return build_site(stub.settings | {"SECRET_KEY": "k", "TESTING": True}).test_client()
+
+
+def sign_in(browser: FlaskClient, code: str = "c0de") -> Any:
+    """Come back from DingTalk with a code."""
+    return come_back(browser, start(browser), code)
+
+
+def test_the_token_request_is_dingtalks(browser: FlaskClient, stub: StubDingTalk) -> None:
+    """JSON in camelCase, no form, no Basic authentication, nothing that was not asked for."""
+    sign_in(browser)
+    asked = stub.asked[0]
+    assert (asked.method, asked.path) == ("POST", "/v1.0/oauth2/userAccessToken")
+    assert asked.headers["content-type"] == "application/json"
+    assert "authorization" not in asked.headers
+    assert json.loads(asked.body) == {
+        "clientId": "dingstub",
+        "clientSecret": "the-secret-of-the-stub",
+        "code": "c0de",
+        "grantType": "authorization_code",
+    }
+
+
+def test_the_profile_request_is_dingtalks(browser: FlaskClient, stub: StubDingTalk) -> None:
+    """The token in DingTalk's header, and nowhere else."""
+    sign_in(browser)
+    asked = stub.asked[1]
+    assert (asked.method, asked.path) == ("GET", "/v1.0/contact/users/me")
+    assert asked.headers["x-acs-dingtalk-access-token"] == "0123456789abcdef0123456789abcdef"
+    assert "authorization" not in asked.headers
+    assert asked.body == b""
+
+
+def test_the_refresh_request_is_dingtalks(browser: FlaskClient, stub: StubDingTalk) -> None:
+    """The same address, with refreshToken and its grantType."""
+    stub.token = Answer(TOKEN | {"expireIn": 1})
+    sign_in(browser)
+    stub.asked.clear()
+    browser.get("/call")
+    assert stub.asked[0].path == "/v1.0/oauth2/userAccessToken"
+    assert json.loads(stub.asked[0].body) == {
+        "clientId": "dingstub",
+        "clientSecret": "the-secret-of-the-stub",
+        "refreshToken": "fedcba9876543210fedcba9876543210",
+        "grantType": "refresh_token",
+    }
+
+
+@pytest.mark.parametrize("code", ["a+b/c=d&e", "%2B", "a b", "c" * 256], ids=ascii)
+def test_a_code_arrives_as_it_was(browser: FlaskClient, stub: StubDingTalk, code: str) -> None:
+    """Through address, form and JSON."""
+    sign_in(browser, code)
+    assert json.loads(stub.asked[0].body)["code"] == code
+
+
+def test_the_profile_is_read_as_documented(browser: FlaskClient, stub: StubDingTalk) -> None:
+    """Each field under its name here."""
+    seen: list[tuple[DingTalkUser, DingTalkToken]] = []
+
+    def listen(sender: Flask, user: DingTalkUser, token: DingTalkToken) -> None:
+        seen.append((user, token))
+
+    with user_logged_in.connected_to(listen):
+        sign_in(browser)
+    user, token = seen[0]
+    assert user == DingTalkUser(
+        union_id="zYxWvUtSrQpOnMlKjIhGfEdCiEiE",
+        open_id="aBcDeFgHiJkLmNoPqRsTuVwXiEiE",
+        nick="张三",
+        avatar_url="https://static-legacy.dingtalk.com/media/avatar.png",
+        mobile="15012349144",
+        state_code="86",
+        email="zhang@example.com",
+        corp_id="ding0123456789abcdef",
+    )
+    assert user.phone_number == "+8615012349144"
+    assert user.raw == PROFILE
+    assert token.access_token == "0123456789abcdef0123456789abcdef"
+    assert token.refresh_token == "fedcba9876543210fedcba9876543210"
+    assert token.corp_id == "ding0123456789abcdef"
+
+
+# --- What DingTalk may send ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"accessToken": None},
+        {"accessToken": ""},
+        {"accessToken": 7},
+        {"accessToken": ["x"]},
+        {"accessToken": "line\nbreak"},
+        {"accessToken": "令牌"},
+        {"accessToken": "x" * 5000},
+        {"refreshToken": 7},
+        {"refreshToken": "line\r\nbreak"},
+        {"expireIn": None},
+        {"expireIn": "soon"},
+        {"expireIn": 0},
+        {"expireIn": -7200},
+        {"expireIn": True},
+        {"expireIn": 1.5},
+        {"expireIn": [7200]},
+    ],
+    ids=ascii,
+)
+def test_a_token_of_another_shape_signs_nobody_in(
+    browser: FlaskClient, stub: StubDingTalk, change: dict[str, Any]
+) -> None:
+    """It is DingTalk's mistake and shown as such."""
+    stub.token = Answer(TOKEN | change)
+    response = sign_in(browser)
+    assert (response.status_code, "dingtalk_unavailable" in response.text) == (502, True)
+    assert browser.get("/").text == "nobody"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"expireIn": "7200"},
+        {"expireIn": 10**30},
+        {"expireIn": "9" * 4000},
+        {"refreshToken": None},
+        {"corpId": None},
+        {"corpId": 7},
+        {"more": {"of": ["it"]}},
+    ],
+    ids=lambda change: ascii(change)[:40],
+)
+def test_a_token_with_harmless_surprises_is_good(
+    browser: FlaskClient, stub: StubDingTalk, change: dict[str, Any]
+) -> None:
+    """Samples of the documents put numbers in quotes; fields may be added."""
+    stub.token = Answer(TOKEN | change)
+    assert sign_in(browser).status_code == 302
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"unionId": None}, {"unionId": ""}, {"unionId": 7}, {"unionId": ["x"]}],
+    ids=ascii,
+)
+def test_a_profile_without_identity_signs_nobody_in(
+    browser: FlaskClient, stub: StubDingTalk, change: dict[str, Any]
+) -> None:
+    """The rest of it identifies nobody."""
+    stub.user = Answer(PROFILE | change)
+    assert sign_in(browser).status_code == 502
+    assert browser.get("/").text == "nobody"
+
+
+@pytest.mark.parametrize(
+    "name", ["openId", "nick", "avatarUrl", "mobile", "stateCode", "email", "visitor"]
+)
+@pytest.mark.parametrize(
+    "value", [..., None, "", 7, True, ["x"], {"x": 1}, "\ud83d", "\x00", "<script>"], ids=ascii
+)
+def test_every_other_field_may_be_missing_or_strange(
+    browser: FlaskClient, stub: StubDingTalk, name: str, value: Any
+) -> None:
+    """The person is in, and every page that shows them works."""
+    profile = {key: field for key, field in PROFILE.items() if key != name}
+    stub.user = Answer(profile if value is ... else profile | {name: value})
+    assert sign_in(browser).status_code == 302
+    assert browser.get("/whoami").status_code == 200
+    assert browser.get("/").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"null",
+        b"[]",
+        b'"text"',
+        b"7",
+        b"NaN",
+        b"{",
+        b"\xff\xfe\x00",
+        b"[" * 100_000,
+        b'{"a":' * 50_000,
+        b"1" * 5000,
+        b"<!doctype html>",
+    ],
+    ids=lambda body: ascii(body[:12]),
+)
+@pytest.mark.parametrize("call", ["token", "user"])
+def test_what_is_no_json_object_signs_nobody_in(
+    browser: FlaskClient, stub: StubDingTalk, call: str, body: bytes
+) -> None:
+    """Whichever call answers it."""
+    setattr(stub, call, Answer(body=body))
+    response = sign_in(browser)
+    assert (response.status_code, "dingtalk_unavailable" in response.text) == (502, True)
+    assert browser.get("/").text == "nobody"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"Code": "invalidClientIdOrSecret", "Message": "x", "RequestId": "y"},
+        {"CODE": "invalidClientIdOrSecret"},
+        {"code": "invalidClientIdOrSecret", "message": None, "requestid": 7},
+    ],
+    ids=ascii,
+)
+def test_an_error_is_recognised_in_every_spelling_of_its_keys(
+    browser: FlaskClient, stub: StubDingTalk, content: dict[str, Any]
+) -> None:
+    """The official SDK reads two."""
+    stub.token = Answer(content, 400)
+    assert "configuration_error" in sign_in(browser).text
+
+
+@pytest.mark.parametrize(
+    "content", [{"code": 7}, {"code": ["x"]}, {"code": None}, {}, [], 7, None], ids=ascii
+)
+@pytest.mark.parametrize("status", [400, 403, 500])
+def test_an_error_without_a_known_code_is_still_an_error(
+    browser: FlaskClient, stub: StubDingTalk, status: int, content: Any
+) -> None:
+    """By its status."""
+    stub.token = Answer(content, status)
+    assert sign_in(browser).status_code == 502
+
+
+@pytest.mark.parametrize(
+    "detail", [None, [], "x", {"requiredScopes": "x"}, {"requiredScopes": [7, None]}, {}], ids=ascii
+)
+def test_a_missing_permission_may_come_without_its_name(
+    browser: FlaskClient, stub: StubDingTalk, detail: Any
+) -> None:
+    """Or with one of another shape."""
+    code = "Forbidden.AccessDenied.AccessTokenPermissionDenied"
+    stub.user = Answer({"code": code, "message": "x", "accessdenieddetail": detail}, 403)
+    assert "configuration_error" in sign_in(browser).text
+
+
+@pytest.mark.parametrize(
+    ("content", "error_code"),
+    [
+        ({"errcode": 0, "errmsg": "ok"}, None),
+        ({"errcode": "0"}, None),
+        ({"errcode": 88, "sub_code": "90018", "sub_msg": "x"}, "rate_limited"),
+        ({"errcode": "88", "sub_code": "40014"}, "api_error"),
+        ({"errcode": 88, "sub_code": "isp.x", "errmsg": "x"}, "api_error"),
+        ({"errcode": -1, "errmsg": "系统繁忙"}, "dingtalk_unavailable"),
+        ({"errcode": 424242, "errmsg": "x"}, "api_error"),
+        ({"errcode": "x"}, None),
+        ({"errcode": None}, None),
+        ({"status": 1111, "wait": 5, "punish": "deny"}, "rate_limited"),
+    ],
+    ids=ascii,
+)
+def test_an_error_of_the_old_kind_in_a_200_is_noticed(
+    browser: FlaskClient, stub: StubDingTalk, content: Any, error_code: str | None
+) -> None:
+    """An unknown path of the new API can answer so, and a ban of the address does."""
+    stub.user = Answer(PROFILE | content)
+    response = sign_in(browser)
+    if error_code is None:
+        assert response.status_code == 302
+    else:
+        assert error_code in response.text
