@@ -7,9 +7,10 @@ how-to-process-api-throttling-on-the-dingtalk-server]
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import quote
 
 from . import wire
 from .errors import (
@@ -160,73 +161,103 @@ OLD_API: Final[Mapping[int, Row]] = {
 #: DingTalk refused the access token; a fresh one may help.
 TOKEN_REFUSED: Final = frozenset(code for code, row in NEW_API.items() if row.hint is _TOKEN)
 
+#: The same on the old API, of the application's own token. Any of these a fresh one can cure.
+APP_TOKEN_REFUSED: Final = frozenset({"40014", "42001", "40001", "33001"})
+#: The person is not in the organisation, or not any more, or has a disabled account there.
+NOT_A_MEMBER: Final = frozenset({"60121", "60120"})
+#: The application lacks the permission for this call.
+PERMISSION_MISSING: Final = "60011"
+
 #: DingTalk's texts are quoted, but not at any length.
 _MAX_TEXT: Final = 300
 
 
-def error_in(status: int, content: object, *, client_id: str) -> DingTalkError | None:
+def error_in(
+    status: int, content: object, *, client_id: str, secrets: Iterable[str] = ()
+) -> DingTalkError | None:
     """Return the error that an answer of DingTalk reports, or ``None`` if it reports none.
 
     ``status`` is the HTTP status, ``content`` the parsed JSON or ``None`` if it was none.
-    ``client_id`` goes into the link that applies for a missing permission.
+    ``client_id`` goes into the link that applies for a missing permission. Where DingTalk quotes
+    one of the ``secrets``, asterisks stand in its place.
     """
-    if not isinstance(content, dict):
-        return None if status < 400 else _without_code(status, None, {})
-    if content.get(wire.BAN_STATUS) == wire.BAN_STATUS_VALUE:
-        return RateLimited(
-            "DingTalk banned this address", retry_after=wire.BAN_SECONDS, hint=_BANNED
-        )
-    # An unknown path of the new API can answer 200 with the old API's envelope.
-    if _number(content.get(wire.ERRCODE)) not in (None, wire.ERRCODE_OK):
-        return _old_error(content, client_id)
-    return None if status < 400 else _new_error(status, content, client_id)
+    return _Reader(client_id, tuple(secrets)).error(status, content)
 
 
-def _new_error(status: int, content: dict[str, Any], client_id: str) -> DingTalkError:
-    # The official SDK reads each key in two spellings, and so do we.
-    folded = {key.lower(): value for key, value in content.items()}
-    code = _quoted(folded.get(wire.ERROR_CODE))
-    said = {
-        "dingtalk_code": code,
-        "dingtalk_message": _quoted(folded.get(wire.ERROR_MESSAGE)),
-        "request_id": _quoted(folded.get(wire.ERROR_REQUEST_ID)),
-    }
-    row = NEW_API.get(code or "")
-    # One code can stand for throttling and for a failure; there the status decides.
-    if row is None:
-        return _without_code(status, code, said)
-    detail = folded.get(wire.ERROR_ACCESS_DENIED_DETAIL)
-    required = detail.get(wire.ERROR_REQUIRED_SCOPES) if isinstance(detail, dict) else None
-    permissions = [str(name)[:80] for name in required] if isinstance(required, list) else []
-    return _build(row, said, permissions, client_id)
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Reads errors on behalf of one application, without the secrets of one call."""
 
+    client_id: str
+    secrets: tuple[str, ...]
 
-def _old_error(content: dict[str, Any], client_id: str) -> DingTalkError:
-    outer = _number(content.get(wire.ERRCODE))
-    inner = _number(content.get(wire.SUB_CODE)) if outer == wire.ERRCODE_WRAPPED else None
-    code = outer if inner is None else inner
-    message = content.get(wire.ERRMSG) if inner is None else content.get(wire.SUB_MSG)
-    said = {
-        "dingtalk_code": str(code),
-        "dingtalk_message": _quoted(message or content.get(wire.ERRMSG)),
-        "request_id": _quoted(content.get(wire.OAPI_REQUEST_ID)),
-    }
-    row = OLD_API.get(code if code is not None else 0, Row(DingTalkAPIError, _DEVELOPER))
-    return _build(row, said, [], client_id)
+    def error(self, status: int, content: object) -> DingTalkError | None:
+        if not isinstance(content, dict):
+            return None if status < 400 else _without_code(status, None, {})
+        if content.get(wire.BAN_STATUS) == wire.BAN_STATUS_VALUE:
+            return RateLimited(
+                "DingTalk banned this address", retry_after=wire.BAN_SECONDS, hint=_BANNED
+            )
+        # An unknown path of the new API can answer 200 with the old API's envelope.
+        if _number(content.get(wire.ERRCODE)) not in (None, wire.ERRCODE_OK):
+            return self._old(content)
+        return None if status < 400 else self._new(status, content)
 
+    def _new(self, status: int, content: dict[str, Any]) -> DingTalkError:
+        # The official SDK reads each key in two spellings, and so do we.
+        folded = {key.lower(): value for key, value in content.items()}
+        code = self._quoted(folded.get(wire.ERROR_CODE))
+        said = {
+            "dingtalk_code": code,
+            "dingtalk_message": self._quoted(folded.get(wire.ERROR_MESSAGE)),
+            "request_id": self._quoted(folded.get(wire.ERROR_REQUEST_ID)),
+        }
+        row = NEW_API.get(code or "")
+        if row is None:
+            return _without_code(status, code, said)
+        detail = folded.get(wire.ERROR_ACCESS_DENIED_DETAIL)
+        required = detail.get(wire.ERROR_REQUIRED_SCOPES) if isinstance(detail, dict) else None
+        names = required if isinstance(required, list) else []
+        return self._build(row, said, [self._quoted(name) or "" for name in names[:9]])
 
-def _build(row: Row, said: dict[str, Any], permissions: list[str], client_id: str) -> DingTalkError:
-    names = ", ".join(permissions) or "that DingTalk's message names"
-    apply = wire.CONSOLE_URL
-    if permissions:
-        apply = wire.PERMISSION_APPLY_URL.format(client_id=client_id, permission=permissions[0])
-    hint = row.hint.format(permissions=names, apply=apply)
-    if issubclass(row.error, RateLimited):
-        return row.error("DingTalk throttles", retry_after=row.retry_after, hint=hint, **said)
-    return row.error("DingTalk refused the call", hint=hint, **said)
+    def _old(self, content: dict[str, Any]) -> DingTalkError:
+        outer = _number(content.get(wire.ERRCODE))
+        inner = _number(content.get(wire.SUB_CODE)) if outer == wire.ERRCODE_WRAPPED else None
+        code = outer if inner is None else inner
+        message = content.get(wire.ERRMSG) if inner is None else content.get(wire.SUB_MSG)
+        said = {
+            "dingtalk_code": str(code),
+            "dingtalk_message": self._quoted(message or content.get(wire.ERRMSG)),
+            "request_id": self._quoted(content.get(wire.OAPI_REQUEST_ID)),
+        }
+        row = OLD_API.get(code if code is not None else 0, Row(DingTalkAPIError, _DEVELOPER))
+        return self._build(row, said, [])
+
+    def _build(self, row: Row, said: dict[str, Any], permissions: list[str]) -> DingTalkError:
+        names = ", ".join(permissions) or "that DingTalk's message names"
+        apply = wire.CONSOLE_URL
+        if permissions:
+            apply = wire.PERMISSION_APPLY_URL.format(
+                client_id=self.client_id, permission=quote(permissions[0])
+            )
+        hint = row.hint.format(permissions=names, apply=apply)
+        if issubclass(row.error, RateLimited):
+            return row.error("DingTalk throttles", retry_after=row.retry_after, hint=hint, **said)
+        return row.error("DingTalk refused the call", hint=hint, **said)
+
+    def _quoted(self, value: object) -> str | None:
+        """Make a text of DingTalk's fit for a log line: no secret, on one line, short."""
+        if value is None:
+            return None
+        text = str(value)
+        for secret in self.secrets:
+            text = text.replace(secret, "***")
+        text = text[:_MAX_TEXT].encode("utf-8", "replace").decode("utf-8")
+        return "".join(character if character.isprintable() else " " for character in text)
 
 
 def _without_code(status: int, code: str | None, said: dict[str, Any]) -> DingTalkError:
+    # One code can stand for throttling and for a failure; there the status decides.
     if status == 429:
         return RateLimited("DingTalk throttles", hint=_SLOW_DOWN, **said)
     if status >= 500 or code is None:
@@ -234,16 +265,10 @@ def _without_code(status: int, code: str | None, said: dict[str, Any]) -> DingTa
     return DingTalkAPIError(f"DingTalk answered HTTP {status}", hint=_DEVELOPER, **said)
 
 
-def _quoted(value: object) -> str | None:
-    """Make a text of DingTalk's fit for a log line: short, and on one line."""
-    if value is None:
-        return None
-    text = str(value)[:_MAX_TEXT].encode("utf-8", "replace").decode("utf-8")
-    return "".join(character if character.isprintable() else " " for character in text)
-
-
 def _number(value: object) -> int | None:
     """Read a code, which samples of the documents put in quotes."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
     try:
         return int(str(value)) if isinstance(value, int | str) else None
     except ValueError:

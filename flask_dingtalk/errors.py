@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from werkzeug.exceptions import HTTPException
 
-from .messages import ERRORS
+from .messages import text_of
 from .pages import error_response
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ class DingTalkError(HTTPException):
     dingtalk_message: str | None
     #: DingTalk's id of the request, for a question to its support.
     request_id: str | None
+    #: Whether a code or refresh token that was sent may have been used up.
+    spent: bool
     #: Where the page's "try again" leads; ``None`` is the page itself.
     retry_url: str | None
 
@@ -50,7 +52,7 @@ class DingTalkError(HTTPException):
         dingtalk_message: str | None = None,
         request_id: str | None = None,
     ) -> None:
-        super().__init__(ERRORS[self.error_code].message.en)
+        super().__init__(text_of(self.error_code).message.en)
         if self.code is None:
             # Flask answers 200 for an exception without a status.
             self.code = 500
@@ -59,10 +61,11 @@ class DingTalkError(HTTPException):
         self.dingtalk_code = dingtalk_code
         self.dingtalk_message = dingtalk_message
         self.request_id = request_id
+        self.spent = False
         self.retry_url = None
 
     def __str__(self) -> str:
-        said = [self.detail or ERRORS[self.error_code].title.en]
+        said = [self.detail or text_of(self.error_code).title.en]
         if self.dingtalk_code is not None:
             said.append(f"DingTalk answered {self.dingtalk_code}: {self.dingtalk_message}")
         if self.request_id is not None:

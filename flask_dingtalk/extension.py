@@ -147,4 +147,5 @@ def _check_secret_keys(app: Flask) -> None:
         *(("SECRET_KEY_FALLBACKS", secret) for secret in fallbacks),
     ):
         if not secret or not isinstance(secret, str | bytes):
-            raise ConfigurationError(f"{name} is not set, or is no text", hint=_SECRET_KEY_HINT)
+            problem = "is a number, not a text" if isinstance(secret, int) else "is not set"
+            raise ConfigurationError(f"{name} {problem}", hint=_SECRET_KEY_HINT)

@@ -6,16 +6,16 @@ import inspect
 from collections.abc import Callable, Collection
 from functools import wraps
 from typing import Any, Final, ParamSpec, TypeVar, cast, overload
-from urllib.parse import quote
 
-from flask import Blueprint, Flask, Response, current_app, has_request_context, request, url_for
+from flask import Blueprint, Flask, Response, current_app, has_request_context, request
 from werkzeug.local import LocalProxy
-from werkzeug.routing import BuildError
 
 from . import policy, session
-from .errors import ConfigurationError, DingTalkError, NotPermitted
+from .errors import DingTalkError, NotPermitted
 from .models import AnonymousUser, DingTalkUser
 from .pages import json_response, prefers_json
+from .revalidation import still_signed_in
+from .signin import here, login_url
 from .state import current
 
 Rule = Callable[[DingTalkUser], bool]
@@ -23,8 +23,6 @@ Arguments = ParamSpec("Arguments")
 Answer = TypeVar("Answer")
 View = TypeVar("View", bound=Callable[..., Any])
 
-#: What may stand in a path unencoded (RFC 3986, section 3.3).
-_PATH_CHARACTERS: Final = "/:@!$'()*,;~"
 _NOBODY: Final = AnonymousUser()
 
 
@@ -82,6 +80,9 @@ class Guard:
             raise TypeError("corp_ids takes a list of corp ids, not one text")
         if corp_ids is not None and not corp_ids:
             raise ValueError("corp_ids is empty, which would admit nobody")
+        if inspect.iscoroutinefunction(check):
+            # Its coroutine would be true for everybody.
+            raise TypeError("check has to be a plain function, not an async one")
         self._corp_ids = None if corp_ids is None else frozenset(corp_ids)
         self._check = check
 
@@ -109,17 +110,26 @@ class Guard:
         Raises ``OrganisationNotAllowed`` or ``NotPermitted`` for who is signed in but not admitted.
         """
         present = session.signed_in()
+        if present is not None:
+            present = still_signed_in(present)
         if present is None:
             return _sign_in_first()
         try:
             if self._corp_ids is not None:
                 policy.check_organisation(present.user, self._corp_ids)
-            if self._check is not None and not self._check(present.user):
-                raise NotPermitted("the rule of this view does not admit the user")
+            verdict: object = True if self._check is None else self._check(present.user)
+            if inspect.isawaitable(verdict):
+                # It would be true for everybody: an async method, or a function that returns one's.
+                raise TypeError("check has to answer true or false, not something to await")
+            if not verdict:
+                raise NotPermitted(
+                    "the rule of this view does not admit the user",
+                    hint="look at the check of its guard; the user may sign in as somebody else",
+                )
         except DingTalkError as error:
-            current_app.logger.warning("DingTalk user refused at %s: %s", request.path, error)
+            current_app.logger.warning("DingTalk user refused at %r: %s", request.path, error)
             # Another try is another organisation or account.
-            error.retry_url = _login_url(_here())
+            error.retry_url = login_url(here())
             raise
         return None
 
@@ -163,29 +173,10 @@ def _sign_in_first() -> Response:
         and not prefers_json(environ)
     )
     if navigation:
-        response = Response(status=302, headers={"Location": _login_url(_here())})
+        response = Response(status=302, headers={"Location": login_url(here())})
         # The callback may come to this process without the login having done so.
         response.call_on_close(current().warm_up)
         return response
-    answer = json_response({"error": "login_required", "login_url": _login_url(None)}, 401)
+    answer = json_response({"error": "login_required", "login_url": login_url(None)}, 401)
     answer.headers["Cache-Control"] = "no-store"
     return answer  # type: ignore[return-value]
-
-
-def _here() -> str:
-    environ = request.environ
-    # WSGI hands over bytes as Latin-1 (PEP 3333).
-    path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
-    path = quote(path, _PATH_CHARACTERS, "latin-1")
-    query = environ.get("QUERY_STRING")
-    return f"{path}?{query}" if query else path
-
-
-def _login_url(target: str | None) -> str:
-    try:
-        return url_for("dingtalk.login", next=target)
-    except BuildError:
-        raise ConfigurationError(
-            "the routes of this extension are not registered on this app",
-            hint="app.register_blueprint(dingtalk.blueprint), not inside another blueprint",
-        ) from None

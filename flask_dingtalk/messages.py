@@ -107,5 +107,11 @@ ERRORS: Final[dict[str, ErrorText]] = {
     ),
 }
 
+
+def text_of(error_code: str) -> ErrorText:
+    """Return the text for an error; a site's own error without one gets the general text."""
+    return ERRORS.get(error_code, ERRORS["dingtalk_error"])
+
+
 TRY_AGAIN: Final = Text("Try again", "重试")
 SIGN_IN: Final = Text("Sign in with DingTalk", "使用钉钉登录")

@@ -6,9 +6,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, NoReturn, Self
+from typing import Any, Final, Self
 
 from . import wire
+from .employee import Employee
+from .frozen import FrozenDict, frozen
 
 #: E.164 allows fifteen digits in all, of which the country code takes one to three.
 _COUNTRY_CODE = re.compile(r"[1-9][0-9]{0,2}", re.ASCII)
@@ -16,22 +18,6 @@ _NATIONAL_NUMBER = re.compile(r"[0-9]{4,14}", re.ASCII)
 #: What may stand in a header; DingTalk's tokens are 32 hexadecimal digits.
 _TOKEN = re.compile(r"[\x21-\x7e]{1,512}", re.ASCII)
 _ONE_YEAR: Final = 365 * 86_400
-
-
-class FrozenDict(dict[str, Any]):
-    """A ``dict`` that cannot be changed: requests can share it, and JSON can hold it."""
-
-    __slots__ = ()
-
-    def _refuse(self, *args: object, **kwargs: object) -> NoReturn:
-        raise TypeError("what DingTalk sent cannot be changed; make a copy with dict()")
-
-    __setitem__ = __delitem__ = __ior__ = _refuse
-    clear = pop = popitem = setdefault = update = _refuse
-
-    def __reduce__(self) -> tuple[type[Self], tuple[dict[str, Any]]]:
-        # The default would rebuild a copy item by item, which is refused.
-        return type(self), (dict(self),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +45,8 @@ class DingTalkUser:
     corp_id: str | None = None
     #: The user's id within the application's own organisation.
     user_id: str | None = None
-    #: The member's record in that organisation; this version does not fetch it.
-    employee: None = None
+    #: The member's record in that organisation, where ``DINGTALK_EMPLOYEE_PROFILE`` asks for it.
+    employee: Employee | None = None
     #: The profile as DingTalk sent it.
     raw: Mapping[str, Any] = field(default_factory=FrozenDict, repr=False, compare=False)
 
@@ -192,28 +178,6 @@ class DingTalkToken:
         return datetime.now(UTC) + timedelta(seconds=leeway) >= self.expires_at
 
 
-def frozen(value: Mapping[str, Any]) -> FrozenDict:
-    """Copy JSON data so that it cannot be changed and every text in it can be encoded."""
-    return FrozenDict({_encodable(str(key)): _frozen(item) for key, item in value.items()})
-
-
-def _frozen(value: Any) -> Any:
-    if isinstance(value, str):
-        return _encodable(value)
-    if isinstance(value, Mapping):
-        return frozen(value)
-    if isinstance(value, list | tuple):
-        return tuple(_frozen(item) for item in value)
-    return value
-
-
-def _encodable(text: str) -> str:
-    # JSON can spell half of a surrogate pair, which no page and no cookie can be encoded with.
-    if text.isascii():
-        return text
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
 def _text(value: object) -> str | None:
     return value if isinstance(value, str) and value else None
 
@@ -228,4 +192,6 @@ def _seconds(value: object) -> int:
 
 
 #: The names under which a user's fields are kept in a session.
-USER_FIELDS: Final = tuple(item.name for item in fields(DingTalkUser) if item.name != "raw")
+USER_FIELDS: Final = tuple(
+    item.name for item in fields(DingTalkUser) if item.name not in ("raw", "employee")
+)

@@ -11,7 +11,7 @@ from werkzeug.datastructures import LanguageAccept, MIMEAccept
 from werkzeug.http import parse_accept_header
 from werkzeug.wrappers import Response
 
-from .messages import ERRORS, HTML_LANG, LANGUAGES, TRY_AGAIN, Language
+from .messages import HTML_LANG, LANGUAGES, TRY_AGAIN, Language, text_of
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -46,7 +46,7 @@ def error_response(
 ) -> Response:
     """Build the answer for an error; ``retry_url`` is where another try begins."""
     chosen = language(environ)
-    title, message = (getattr(text, chosen) for text in ERRORS[error_code])
+    title, message = (getattr(text, chosen) for text in text_of(error_code))
     if prefers_json(environ):
         content: dict[str, Any] = {"error": error_code, "message": message}
         response = json_response(content, status)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from .employee import Employee
 from .models import USER_FIELDS, DingTalkToken, DingTalkUser
 
 #: What occurs most stands last (zlib manual, deflateSetDictionary).
@@ -33,6 +34,8 @@ class SignedIn:
 
     user: DingTalkUser
     token: DingTalkToken | None
+    #: When DingTalk last vouched for the user: Unix time in seconds, or ``None`` for never.
+    checked_at: float | None = None
 
 
 def pack(signed_in: SignedIn) -> bytes:
@@ -51,14 +54,19 @@ def pack(signed_in: SignedIn) -> bytes:
         int(token.expires_at.timestamp()),
         token.corp_id,
     ]
-    text = json.dumps([user.raw, others, tokens], ensure_ascii=False, separators=(",", ":"))
+    content = [user.raw, others, tokens, signed_in.checked_at]
+    if user.employee is not None:
+        content.append(user.employee.raw)
+    text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
     return deflate(text.encode(), _DICTIONARY)
 
 
 def unpack(data: bytes) -> SignedIn | None:
     """Return what ``pack`` packed, or ``None`` for anything else."""
     try:
-        raw, others, tokens = json.loads(inflate(data, _DICTIONARY))
+        raw, others, tokens, checked_at, *employee = json.loads(inflate(data, _DICTIONARY))
+        if employee:
+            others["employee"] = Employee(employee[0])
         derived = _from_raw(raw)
         if derived is None:
             user = DingTalkUser(**others, raw=raw)
@@ -70,9 +78,9 @@ def unpack(data: bytes) -> SignedIn | None:
             token = DingTalkToken(
                 access_token, refresh_token, datetime.fromtimestamp(expires_at, UTC), corp_id
             )
-    except (ValueError, TypeError, AttributeError, OverflowError, zlib.error):
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError, zlib.error):
         return None
-    return SignedIn(user, token)
+    return SignedIn(user, token, checked_at)
 
 
 def deflate(data: bytes, dictionary: bytes = b"") -> bytes:

@@ -1,16 +1,52 @@
-"""May this person in? Decisions on plain values, and no way to answer a silent yes."""
+"""May this person in? Decisions on what DingTalk says, and no way to answer a silent yes."""
 
-from collections.abc import Collection
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from .errors import OrganisationNotAllowed
 from .models import DingTalkUser
 from .settings import Settings
 
+if TYPE_CHECKING:
+    from .directory import Directory
 
-def admit(user: DingTalkUser, settings: Settings) -> None:
-    """Raise ``OrganisationNotAllowed`` unless the settings let ``user`` sign in."""
+
+def admit(
+    user: DingTalkUser, settings: Settings, directory: Callable[[], Directory]
+) -> DingTalkUser:
+    """Return ``user``, with what the organisation's directory says where the settings ask for it.
+
+    Raises ``OrganisationNotAllowed`` for whom the settings keep out, and the errors of the
+    directory: what could not be found out is no yes.
+    """
     if settings.allowed_corp_ids is not None:
         check_organisation(user, settings.allowed_corp_ids)
+    if not (settings.members_only or settings.employee_profile):
+        # What an earlier setting brought is not kept up to date any more.
+        return replace(user, employee=None) if user.employee is not None else user
+    try:
+        user_id = directory().user_id(user.union_id)
+        employee = None
+        if settings.employee_profile:
+            employee = directory().employee(user_id, user.union_id)
+    except OrganisationNotAllowed:
+        if settings.members_only:
+            raise
+        return replace(user, user_id=None, employee=None)
+    return replace(user, user_id=user_id, employee=employee)
+
+
+def fits(user: DingTalkUser, settings: Settings) -> bool:
+    """Tell whether a signed-in user is within the rules as far as the session shows.
+
+    Somebody who signed in before a rule was set, or before the process was started with it, is not.
+    """
+    if settings.members_only and user.user_id is None:
+        return False
+    return settings.allowed_corp_ids is None or user.corp_id in settings.allowed_corp_ids
 
 
 def check_organisation(user: DingTalkUser, corp_ids: Collection[str]) -> None:
@@ -25,6 +61,6 @@ def check_organisation(user: DingTalkUser, corp_ids: Collection[str]) -> None:
         )
     if user.corp_id not in corp_ids:
         raise OrganisationNotAllowed(
-            f"the user chose the organisation {user.corp_id}",
+            f"the user chose the organisation {user.corp_id!r}",
             hint="if it should be let in, add this corp id to the list",
         )

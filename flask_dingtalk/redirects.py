@@ -6,18 +6,18 @@ site is refused (CWE-601, WHATWG URL Standard).
 """
 
 import re
+from posixpath import normpath
 from urllib.parse import unquote, urlsplit
 
 #: Longer ones would not survive the way through DingTalk's ``state`` anyway.
 MAX_LENGTH = 2048
 
-#: Controls, blanks, backslashes and their full-width look-alikes; lone surrogates cannot be
-#: encoded.
-_FORBIDDEN = re.compile(
-    "[\\x00-\\x20\\x7f-\\xa0\\\\\\u2028\\u2029\\u3000\\uff0f\\uff3c\\ud800-\\udfff]"
-)
+#: Controls, which browsers strip, and lone surrogates, which cannot be encoded.
+_FORBIDDEN = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\ud800-\\udfff]")
 #: ``//host``, and what dot segments would make of ``/.//host``.
 _ANOTHER_HOST = re.compile(r"/(?:\.{0,2}/)*/")
+#: A browser reads a backslash as a slash, and somebody in between may the full-width ones.
+_SLASHES = str.maketrans("\\／＼", "///")
 
 
 def local_target(target: str | None, origin: str) -> str | None:
@@ -38,9 +38,10 @@ def local_target(target: str | None, origin: str) -> str | None:
     return target if _is_plain_path(path) else None
 
 
-def is_below(target: str, path: str) -> bool:
-    """Tell whether the path of ``target`` is ``path``, however it is encoded."""
-    return unquote(re.split(r"[?#]", target, maxsplit=1)[0]).rstrip("/") == path.rstrip("/")
+def is_path(target: str, path: str) -> bool:
+    """Tell whether ``target`` leads to ``path``, however it is spelled."""
+    asked = unquote(re.split(r"[?#]", target, maxsplit=1)[0].translate(_SLASHES))
+    return normpath(asked) == normpath(unquote(path))
 
 
 def origin_of(url: str) -> str | None:
@@ -69,7 +70,7 @@ def _same_origin(target: str, origin: str) -> bool:
 def _is_plain_path(path: str) -> bool:
     # Twice: a proxy may decode once, and the application behind it once more.
     for _ in range(3):
-        if _FORBIDDEN.search(path.replace(" ", "")) or _ANOTHER_HOST.match(path):
+        if _FORBIDDEN.search(path) or _ANOTHER_HOST.match(path.translate(_SLASHES)):
             return False
         path = unquote(path)
     return True

@@ -1,4 +1,4 @@
-"""Renew a pair of tokens once, however many requests find it expired at the same time.
+"""Which pair of tokens came after which, so that each is renewed once.
 
 DingTalk replaces the refresh token at each refresh and forgets the old one. Requests that still
 carry the old pair (another tab, a cookie that was on its way) find its successor here instead of
@@ -7,41 +7,30 @@ spending a token that is dead. Within one process; another process gets an error
 
 from __future__ import annotations
 
-import copy
-import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Final
 
 from .errors import DingTalkAPIError, DingTalkError
 from .models import DingTalkToken
+from .remember import Remembered
+from .together import Together
 
 #: Pairs remembered in one process; the oldest is forgotten first.
 _REMEMBERED: Final = 2048
 
 
-@dataclass(slots=True)
-class _Rotation:
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    successor: DingTalkToken | None = None
-    attempts: int = 0
-    error: DingTalkError | None = None
-
-
 class Rotations:
-    """Which pair came after which."""
+    """What became of each pair that was refreshed in this process."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._rotations: dict[str, _Rotation] = {}
+        self._together: Together[DingTalkToken] = Together()
+        self._successors: Remembered[DingTalkToken, DingTalkToken] = Remembered(_REMEMBERED)
+        self._spent: Remembered[DingTalkToken, bool] = Remembered(_REMEMBERED)
 
     def latest(self, token: DingTalkToken) -> DingTalkToken:
         """Return the newest pair known to descend from ``token``, or ``token`` itself."""
-        while token.refresh_token is not None:
-            rotation = self._rotations.get(token.refresh_token)
-            if rotation is None or rotation.successor is None:
-                break
-            token = rotation.successor
+        while (successor := self._successors.get(token)) is not None:
+            token = successor
         return token
 
     def renew(
@@ -49,37 +38,42 @@ class Rotations:
     ) -> DingTalkToken:
         """Return a pair newer than ``token``, calling ``refresh`` only if nobody else did or does.
 
-        Raises what ``refresh`` raises; those who waited meanwhile get the same error, so that a
-        DingTalk that does not answer is waited for once and not once for each of them.
+        Raises what ``refresh`` raises, and ``DingTalkAPIError``, without asking, for a refresh
+        token that is used up or may be: what works once is not sent twice.
         """
+
+        def work() -> DingTalkToken:
+            # Somebody may have been quicker between the question and this moment.
+            newest = self.latest(token)
+            if newest != token:
+                return newest
+            if self._spent.get(token):
+                error = DingTalkAPIError(
+                    "the refresh token is used up, or may be: DingTalk refused it, or an answer to "
+                    "an earlier refresh got lost",
+                    hint="the user has to sign in again",
+                )
+                error.spent = True
+                raise error
+            try:
+                renewed = refresh(token)
+            except DingTalkError as error:
+                if error.spent:
+                    self._spent.put(token, True)
+                raise
+            except BaseException:
+                # Killed on the way: it may have arrived.
+                self._spent.put(token, True)
+                raise
+            if renewed != token:
+                # The newest has no successor: one from before would close a circle.
+                self._successors.forget(renewed)
+                self._successors.put(token, renewed)
+            return renewed
+
         if token.refresh_token is None:
             raise DingTalkAPIError(
                 "the access token has ended and there is no refresh token",
                 hint="the user has to sign in again",
             )
-        rotation = self._rotation(token.refresh_token)
-        attempts = rotation.attempts
-        with rotation.lock:
-            if rotation.successor is not None:
-                return self.latest(rotation.successor)
-            if rotation.error is not None and (
-                rotation.attempts != attempts or isinstance(rotation.error, DingTalkAPIError)
-            ):
-                # A refresh token that DingTalk does not know stays unknown.
-                raise copy.copy(rotation.error)
-            rotation.attempts += 1
-            try:
-                rotation.successor = refresh(token)
-            except DingTalkError as error:
-                rotation.error = error
-                raise
-            return rotation.successor
-
-    def _rotation(self, refresh_token: str) -> _Rotation:
-        with self._lock:
-            rotation = self._rotations.get(refresh_token)
-            if rotation is None:
-                if len(self._rotations) >= _REMEMBERED:
-                    del self._rotations[next(iter(self._rotations))]
-                rotation = self._rotations[refresh_token] = _Rotation()
-            return rotation
+        return self._together.do(token, work)

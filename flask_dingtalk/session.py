@@ -10,6 +10,7 @@ import os
 import struct
 import time
 from base64 import urlsafe_b64encode
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -18,8 +19,10 @@ from flask.sessions import SecureCookieSessionInterface
 from werkzeug.wrappers import Response
 
 from . import wire
+from .employee import Employee
 from .errors import ConfigurationError, InvalidState
-from .models import DingTalkToken, DingTalkUser, frozen
+from .frozen import FrozenDict, frozen
+from .models import DingTalkToken, DingTalkUser
 from .payload import SignedIn, deflate, inflate, pack, unpack
 from .state import KeyRing, current, state_of
 
@@ -33,17 +36,12 @@ KEYS: Final = (USER_KEY, STATES_KEY)
 _MAX_STATES: Final = 5
 #: Browsers drop a longer cookie without a word (RFC 6265, section 6.1).
 _MAX_COOKIE_BYTES: Final = 4093
+#: What is left of it at a sign-in for the states of later ones.
+_STATES_BYTES: Final = 220
+#: What a sealed user may take of a cookie, so that the site has room for its own data.
+_MAX_SEALED_BYTES: Final = 2000
 _CACHE_KEY: Final = "flask_dingtalk.signed_in"
 _STATE_HEADER: Final = struct.Struct(">16sQ")  # nonce, time of issue in seconds
-_PROFILE_FIELDS: Final = (
-    wire.PROFILE_UNION_ID,
-    wire.PROFILE_OPEN_ID,
-    wire.PROFILE_NICK,
-    wire.PROFILE_AVATAR_URL,
-    wire.PROFILE_MOBILE,
-    wire.PROFILE_STATE_CODE,
-    wire.PROFILE_EMAIL,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +61,15 @@ class Attempt:
 
 def signed_in() -> SignedIn | None:
     """Return who is signed in on this request; opened once, never saving the session."""
-    environ = request.environ
-    if _CACHE_KEY in environ:
-        cached: SignedIn | None = environ[_CACHE_KEY]
-        return cached
     text = session.get(USER_KEY)
-    found = _open(text) if isinstance(text, str) else None
-    environ[_CACHE_KEY] = found
+    if not isinstance(text, str):
+        return None
+    app = current_app._get_current_object()  # type: ignore[attr-defined]
+    # The environment outlives this app where several stand in a row, and the text this moment.
+    cached = request.environ.get(_CACHE_KEY)
+    if cached is None or cached[0] is not app or cached[1] != text:
+        cached = request.environ[_CACHE_KEY] = (app, text, _open(text))
+    found: SignedIn | None = cached[2]
     return found
 
 
@@ -79,30 +79,38 @@ def open_session(user: DingTalkUser, token: DingTalkToken | None, attempt: Attem
     Raises ``ConfigurationError``, with the session as it was, if it would not fit into a cookie.
     """
     before = {key: session.get(key) for key in KEYS}
-    _mark(attempt.nonce, f"{attempt.nonce}:{attempt.code_digest}")
-    for candidate in (user, replace(user, raw=_documented(user))):
-        write_user(SignedIn(candidate, token))
-        size = _cookie_size()
-        if size <= _MAX_COOKIE_BYTES:
-            break
-    else:
+    try:
+        _mark(attempt.nonce, f"{attempt.nonce}:{attempt.code_digest}")
+        found = SignedIn(user, token, time.time())
+        size = _write_fitting(found)
+        if size > _MAX_COOKIE_BYTES - _STATES_BYTES:
+            # Without the other sign-ins under way: this one is the one that came back.
+            session[STATES_KEY] = _states()[-1]
+            size = _write_fitting(found)
+        if size > _MAX_COOKIE_BYTES - _STATES_BYTES:
+            raise _too_large(size)
+        # A session id that somebody else planted must not become that of a signed-in session.
+        regenerate = getattr(current_app.session_interface, "regenerate", None)
+        if regenerate is not None:
+            regenerate(session)
+    except BaseException:
         _restore(before)
-        raise ConfigurationError(
-            f"the session cookie would have {size} bytes, and browsers drop one over "
-            f"{_MAX_COOKIE_BYTES}",
-            hint="keep less in the session, or use server-side sessions (Flask-Session)",
-        )
-    # A session id that somebody else planted must not become the id of a signed-in session.
-    regenerate = getattr(current_app.session_interface, "regenerate", None)
-    if regenerate is not None:
-        regenerate(session)
+        raise
 
 
 def replace_token(token: DingTalkToken) -> None:
     """Keep new tokens for the user who is signed in."""
     present = signed_in()
     if present is not None:
-        write_user(SignedIn(present.user, token))
+        _write(replace(present, token=token))
+
+
+def replace_user(found: SignedIn) -> None:
+    """Keep what DingTalk said of the user who is signed in when it was asked again."""
+    size = _write_fitting(found)
+    if size > _MAX_COOKIE_BYTES:
+        # The browser will go on with the old cookie; this process remembers what became of it.
+        current_app.logger.error("DingTalk: %s", _too_large(size))
 
 
 def close_session() -> DingTalkUser | None:
@@ -110,17 +118,54 @@ def close_session() -> DingTalkUser | None:
     present = signed_in()
     for key in KEYS:
         session.pop(key, None)
-    request.environ[_CACHE_KEY] = None
     return present.user if present else None
 
 
-def write_user(found: SignedIn) -> None:
-    """Seal a user into the session of this request."""
+def _write(found: SignedIn) -> None:
     ring = _ring()
     text = ring.session.seal(pack(found))
     session[USER_KEY] = text
-    ring.remember(text, found)
-    request.environ[_CACHE_KEY] = found
+    ring.opened.put(text, found)
+
+
+def _write_fitting(found: SignedIn) -> int:
+    """Write as much about a user as fits into a cookie; return the size that the cookie then has.
+
+    A server-side session keeps everything. In a cookie the sealed user gets ``_MAX_SEALED_BYTES``:
+    see ``_slimmer`` for what goes first. What cannot go is written whatever its size.
+    """
+    size = 0
+    for user in _slimmer(found.user):
+        _write(replace(found, user=user))
+        size = _cookie_size()
+        fits = size <= _MAX_COOKIE_BYTES - _STATES_BYTES
+        if size == 0 or (fits and len(session[USER_KEY]) <= _MAX_SEALED_BYTES):
+            break
+    return size
+
+
+def _slimmer(user: DingTalkUser) -> Iterator[DingTalkUser]:
+    """Yield ``user``, then with ever less in ``raw``: of the employee, then of the profile.
+
+    First goes what no field of `Employee` shows, then the organisation's own fields and the remark,
+    then the roles, and last what DingTalk added to the profile without documenting it.
+    """
+    yield user
+    if user.employee is not None:
+        kept: tuple[str, ...] = wire.EMPLOYEE_FIELDS
+        for dropped in (
+            frozenset[str](),
+            {wire.EMPLOYEE_EXTENSION, wire.EMPLOYEE_REMARK},
+            {wire.EMPLOYEE_ROLES},
+        ):
+            kept = tuple(name for name in kept if name not in dropped)
+            user = replace(user, employee=Employee(_only(user.employee.raw, kept)))
+            yield user
+    yield replace(user, raw=_only(user.raw, wire.PROFILE_FIELDS))
+
+
+def _only(raw: Mapping[str, Any], names: tuple[str, ...]) -> FrozenDict:
+    return frozen({name: raw[name] for name in names if name in raw})
 
 
 def _open(text: str) -> SignedIn | None:
@@ -130,7 +175,7 @@ def _open(text: str) -> SignedIn | None:
         data = ring.session.open(text)
         found = unpack(data) if data is not None else None
         if found is not None:
-            ring.remember(text, found)
+            ring.opened.put(text, found)
     return found
 
 
@@ -138,10 +183,6 @@ def _ring() -> KeyRing:
     # The app itself: on each guarded page, every look through the proxy counts.
     app = current_app._get_current_object()  # type: ignore[attr-defined]
     return state_of(app).key_ring(app)
-
-
-def _documented(user: DingTalkUser) -> dict[str, object]:
-    return frozen({name: user.raw[name] for name in _PROFILE_FIELDS if name in user.raw})
 
 
 def _cookie_size() -> int:
@@ -155,13 +196,20 @@ def _cookie_size() -> int:
     return max((len(cookie) for cookie in trial.headers.getlist("Set-Cookie")), default=0)
 
 
+def _too_large(size: int) -> ConfigurationError:
+    return ConfigurationError(
+        f"the session cookie would have {size} bytes, and browsers drop one over "
+        f"{_MAX_COOKIE_BYTES} ({_STATES_BYTES} of them are for sign-ins under way)",
+        hint="keep less in the session, or use server-side sessions (Flask-Session)",
+    )
+
+
 def _restore(before: dict[str, str | None]) -> None:
     for key, value in before.items():
         if value is None:
             session.pop(key, None)
         else:
             session[key] = value
-    request.environ.pop(_CACHE_KEY, None)
 
 
 # --- Sign-ins under way --------------------------------------------------------------------------
@@ -172,15 +220,21 @@ def begin(target: str | None) -> str:
 
     The state carries the target and the time sealed, and the session only 128 random bits of it:
     abandoned sign-ins cost next to nothing, and five of them are remembered. A target too long for
-    a state (1 KiB) is dropped.
+    a state (1 KiB) is dropped. Raises ``ConfigurationError`` if the site's own data leaves a cookie
+    no room for a state, since the sign-in could not come back then.
     """
     nonce = os.urandom(16)
     header = _STATE_HEADER.pack(nonce, int(time.time()))
     sealer = _ring().state
     state = sealer.seal(header + deflate((target or "").encode()))
     if len(state) > wire.MAX_STATE_LENGTH:
+        current_app.logger.info("DingTalk sign-in: the address asked for is too long to come back")
         state = sealer.seal(header + deflate(b""))
     _mark(None, _text(nonce))
+    size = _cookie_size()
+    if size > _MAX_COOKIE_BYTES:
+        _mark(_text(nonce), None)
+        raise _too_large(size)
     return state
 
 
@@ -199,7 +253,7 @@ def take(state: str | None, code: str | None) -> Attempt:
     known = dict.fromkeys(_states())
     used = current().used_states
     if digest and (
-        f"{nonce}:{digest}" in known or (nonce in known and used.was_used_for(nonce, digest))
+        f"{nonce}:{digest}" in known or (nonce in known and used.succeeded_with(nonce, digest))
     ):
         return Attempt(nonce, target, digest, finished=True)
     if nonce not in known:

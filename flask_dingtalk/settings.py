@@ -24,12 +24,13 @@ _WHERE_CREDENTIALS: Final = (
     "基础信息 > 凭证与基础信息 (basic information > credentials)"
 )
 
+_WHERE_CORP_ID: Final = "the console's home page (open-dev.dingtalk.com) shows it"
+#: Seconds; a page that takes longer is lost anyway, and sockets know no much larger numbers.
+_MAX_TIMEOUT: Final = 600
+
 #: Part of the interface, but not of this version: a rule that is asked for and not kept would let
 #: people in who should stay out.
 _NOT_YET: Final = (
-    "DINGTALK_MEMBERS_ONLY",
-    "DINGTALK_EMPLOYEE_PROFILE",
-    "DINGTALK_REVALIDATE_AFTER",
     "DINGTALK_LOGIN_PAGE",
     "DINGTALK_IN_APP_LOGIN",
 )
@@ -50,6 +51,12 @@ class Settings:
     allowed_corp_ids: frozenset[str] | None = None
     login_redirect: str = "/"
     logout_redirect: str = "/"
+    members_only: bool = False
+    employee_profile: bool = False
+    #: Seconds.
+    revalidate_after: float | None = None
+    #: Seconds.
+    revalidate_grace: float = 3600
     #: Seconds.
     state_lifetime: float = 600
     #: Seconds to connect, seconds to wait for each part of an answer.
@@ -66,7 +73,7 @@ class Settings:
         malformed, or for two that contradict each other.
         """
         for name in _NOT_YET:
-            if config.get(name) not in (None, False):
+            if config.get(name) is not None and _flag(name, config[name]):
                 _refuse(name, "is not supported by this version", "leave it unset")
         read = {name: config.get(_PREFIX + name.upper()) for name in _READERS}
         values: dict[str, Any] = {
@@ -79,6 +86,14 @@ class Settings:
                 "DINGTALK_EXCLUSIVE_CORP_ID",
                 "means nothing to DingTalk without DINGTALK_EXCLUSIVE_LOGIN",
                 "set DINGTALK_EXCLUSIVE_LOGIN = True as well, or remove it",
+            )
+        if values.get("corp_id") and values["corp_id"] not in values.get(
+            "allowed_corp_ids", (values["corp_id"],)
+        ):
+            _refuse(
+                "DINGTALK_CORP_ID",
+                "is not among DINGTALK_ALLOWED_CORP_IDS: whom it preselects would be refused",
+                "add it there, or preselect another organisation",
             )
         if "allowed_corp_ids" in values:
             # Which organisation was chosen comes with this scope alone.
@@ -133,6 +148,13 @@ def _credential(name: str, value: Any) -> str:
     return text
 
 
+def _corp_id(name: str, value: Any) -> str:
+    text = _text(name, value)
+    if any(character.isspace() or character == "," for character in text) or not text.isascii():
+        _refuse(name, "is no corp id", f"a corp id begins with ding; {_WHERE_CORP_ID}")
+    return text
+
+
 def _scope(name: str, value: Any) -> str:
     if value not in (wire.SCOPE_OPENID, wire.SCOPE_OPENID_CORPID):
         _refuse(
@@ -171,7 +193,7 @@ def _corp_ids(name: str, value: Any) -> frozenset[str]:
         # Taking it for "not set" would open the site to everybody.
         _refuse(name, "is empty, which would admit nobody", "name an organisation, or remove it")
     for corp_id in corp_ids:
-        _credential(name, corp_id)
+        _corp_id(name, corp_id)
     return corp_ids
 
 
@@ -188,6 +210,10 @@ def _number(name: str, value: Any) -> float:
     return value
 
 
+def _number_or_zero(name: str, value: Any) -> float:
+    return 0.0 if value in (0, "0") and value is not False else _number(name, value)
+
+
 def _timeout(name: str, value: Any) -> tuple[float, float]:
     if isinstance(value, str):
         value = value.split(",")
@@ -196,6 +222,8 @@ def _timeout(name: str, value: Any) -> tuple[float, float]:
     if len(value) != 2:
         _refuse(name, "is no pair of seconds", "use one number, or two: (connect, read)")
     connect, read = (_number(name, item) for item in value)
+    if max(connect, read) > _MAX_TIMEOUT:
+        _refuse(name, f"is over {_MAX_TIMEOUT} seconds", "use a few seconds")
     return connect, read
 
 
@@ -245,11 +273,15 @@ _READERS: Final = {
     "client_secret": _credential,
     "scope": _scope,
     "redirect_uri": _url,
-    "corp_id": _credential,
+    "corp_id": _corp_id,
     "org_type": _org_type,
     "exclusive_login": _flag,
-    "exclusive_corp_id": _credential,
+    "exclusive_corp_id": _corp_id,
     "allowed_corp_ids": _corp_ids,
+    "members_only": _flag,
+    "employee_profile": _flag,
+    "revalidate_after": _number,
+    "revalidate_grace": _number_or_zero,
     "login_redirect": _landing,
     "logout_redirect": _landing,
     "state_lifetime": _number,
@@ -260,4 +292,4 @@ _READERS: Final = {
 }
 _REQUIRED: Final = ("client_id", "client_secret")
 #: Known, but of no effect yet.
-_OTHERS: Final = ("DINGTALK_REVALIDATE_GRACE", "DINGTALK_QR_SCRIPT_URL", "DINGTALK_JSAPI_URL")
+_OTHERS: Final = ("DINGTALK_QR_SCRIPT_URL", "DINGTALK_JSAPI_URL")

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Hashable
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from flask import Flask, current_app
 
+from .remember import Remembered
 from .rotation import Rotations
 from .settings import Settings
+from .together import Together
 
 if TYPE_CHECKING:
     from .client import Client
+    from .directory import Directory
     from .payload import SignedIn
     from .seal import Sealer
+    from .transport import Transport
 
 #: Where in ``app.extensions`` an app's state is found.
 EXTENSION_KEY: Final = "_dingtalk_state"
@@ -35,23 +41,29 @@ class KeyRing:
         self.session: Sealer = Sealer(secrets, purpose="session", context=client_id)
         self.state: Sealer = Sealer(secrets, purpose="state", context=client_id)
         #: Users by their sealed text, so that most requests neither decrypt nor parse anything.
-        self.opened: dict[str, SignedIn] = {}
-        self._lock = threading.Lock()
+        self.opened: Remembered[str, SignedIn] = Remembered(_REMEMBERED_USERS)
 
-    def remember(self, text: str, signed_in: SignedIn) -> None:
-        """Keep an opened user for the next request with the same session."""
-        with self._lock:
-            if len(self.opened) >= _REMEMBERED_USERS:
-                del self.opened[next(iter(self.opened))]
-            self.opened[text] = signed_in
+
+@dataclass(slots=True)
+class _Use:
+    code_digest: str | None
+    #: By the monotonic clock.
+    forget_at: float
+    over: threading.Event = field(default_factory=threading.Event)
+    succeeded: bool = False
 
 
 class UsedStates:
-    """States used in this process, since a cookie can be brought back to what it was before."""
+    """States used in this process, since a cookie can be brought back to what it was before.
 
-    def __init__(self, lifetime: float) -> None:
+    A state is remembered for ``lifetime`` seconds; a second load of a callback waits for the first
+    one for ``patience`` seconds.
+    """
+
+    def __init__(self, lifetime: float, patience: float) -> None:
         self._lifetime = lifetime
-        self._used: dict[str, tuple[str | None, float]] = {}
+        self._patience = patience
+        self._used: dict[str, _Use] = {}
         self._lock = threading.Lock()
 
     def use(self, nonce: str, code_digest: str | None) -> bool:
@@ -59,24 +71,46 @@ class UsedStates:
         now = time.monotonic()
         with self._lock:
             while self._used and (
-                len(self._used) >= _REMEMBERED_STATES or next(iter(self._used.values()))[1] < now
+                len(self._used) >= _REMEMBERED_STATES
+                or next(iter(self._used.values())).forget_at < now
             ):
                 del self._used[next(iter(self._used))]
             if nonce in self._used:
                 return False
-            self._used[nonce] = (code_digest, now + self._lifetime)
+            self._used[nonce] = _Use(code_digest, now + self._lifetime)
             return True
 
-    def was_used_for(self, nonce: str, code_digest: str | None) -> bool:
-        """Tell whether the state was used for this very code, without an error since."""
-        used = self._used.get(nonce)
-        return used is not None and code_digest is not None and used[0] == code_digest
+    def succeeded_with(self, nonce: str, code_digest: str) -> bool:
+        """Tell whether the sign-in with this state and this very code succeeded.
 
-    def failed(self, nonce: str) -> None:
-        """Remember that the sign-in with this state came to nothing."""
-        with self._lock:
-            if nonce in self._used:
-                self._used[nonce] = (None, self._used[nonce][1])
+        Waits for one that is under way: somebody loads the callback a second time.
+        """
+        use = self._used.get(nonce)
+        if use is None or use.code_digest != code_digest:
+            return False
+        use.over.wait(self._patience)
+        return use.succeeded
+
+    def finish(self, nonce: str, *, succeeded: bool) -> None:
+        """Remember how the sign-in with this state ended."""
+        use = self._used.get(nonce)
+        if use is not None:
+            use.succeeded = succeeded
+            use.over.set()
+
+
+class Revalidations:
+    """Users checked again in this process, by what they were before: user and time of check.
+
+    Requests that still carry the old session find the outcome here.
+    """
+
+    def __init__(self) -> None:
+        self.together: Together[SignedIn | None] = Together()
+        #: Who became of them; ``None`` for somebody who may not stay.
+        self.outcomes: Remembered[Hashable, tuple[SignedIn | None]] = Remembered(_REMEMBERED_USERS)
+        #: Moments, in Unix time, before which a failed check is not tried again.
+        self.not_before: Remembered[Hashable, float] = Remembered(_REMEMBERED_USERS)
 
 
 class AppState:
@@ -85,27 +119,47 @@ class AppState:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.rotations = Rotations()
-        self.used_states = UsedStates(settings.state_lifetime)
-        self._client: Client | None = None
-        self._client_lock = threading.Lock()
+        # Token and profile, app token and membership, record: each with a connection and an answer.
+        calls = 2 + 2 * (settings.members_only or settings.employee_profile)
+        calls += settings.employee_profile
+        self.used_states = UsedStates(settings.state_lifetime, calls * sum(settings.timeout))
+        self.revalidations = Revalidations()
+        self._calls: tuple[Transport, Client, Directory] | None = None
+        self._calls_lock = threading.Lock()
         self._key_ring: KeyRing | None = None
 
     @property
     def client(self) -> Client:
-        """The HTTP client, made when first asked for."""
-        if self._client is None:
-            with self._client_lock:
-                if self._client is None:
-                    # requests and Authlib take 90 ms to load: not at the start of the process.
-                    from .client import Client
+        """The calls of a sign-in and as a user."""
+        return self._made()[1]
 
-                    self._client = Client(self.settings)
-        return self._client
+    @property
+    def directory(self) -> Directory:
+        """The calls that take the application's own token."""
+        return self._made()[2]
 
     def warm_up(self) -> None:
-        """Make the client ready, so that no callback has to wait for it."""
-        if self._client is None:
-            self.client.warm_up()
+        """Make the HTTP client ready, so that no callback has to wait for it."""
+        if self._calls is None:
+            try:
+                self._made()[0].load_certificates()
+            except OSError:
+                # A CA bundle that cannot be read is the callback's to report, to log and page.
+                return
+
+    def _made(self) -> tuple[Transport, Client, Directory]:
+        if self._calls is None:
+            with self._calls_lock:
+                if self._calls is None:
+                    # requests and Authlib take 90 ms to load: not at the start of the process.
+                    from .client import Client
+                    from .directory import Directory
+                    from .transport import Transport
+
+                    transport = Transport(self.settings)
+                    directory = Directory(self.settings, transport)
+                    self._calls = transport, Client(transport), directory
+        return self._calls
 
     def key_ring(self, app: Flask) -> KeyRing:
         """Return the seals for the present ``SECRET_KEY``, derived again only if it changed."""

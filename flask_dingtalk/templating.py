@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from flask import Flask, render_template, request, url_for
+from flask import Flask, render_template, request
 from markupsafe import Markup
 
 from .guard import current_dingtalk_user
 from .messages import SIGN_IN
 from .pages import language
+from .signin import login_url
 
 
 def install(app: Flask) -> None:
@@ -26,7 +27,7 @@ def dingtalk_button(next: str | None = None) -> Markup:  # noqa: A002  # the pro
     return Markup(  # noqa: S704  # rendered by Jinja, which escapes
         render_template(
             "dingtalk/button.html",
-            url=url_for("dingtalk.login", next=next),
+            url=login_url(next),
             text=getattr(SIGN_IN, language(request.environ)),
         )
     )

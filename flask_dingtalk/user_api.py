@@ -10,7 +10,9 @@ from . import session, signals
 from .error_codes import TOKEN_REFUSED
 from .errors import DingTalkAPIError, DingTalkError, LoginRequired
 from .models import DingTalkToken
-from .state import AppState, current
+from .payload import SignedIn
+from .signin import here, login_url
+from .state import current
 
 if TYPE_CHECKING:
     from requests import Response
@@ -28,45 +30,61 @@ def call(method: str, path: str, **kwargs: Any) -> Response:
         raise TypeError(f"unexpected arguments: {', '.join(sorted(unknown))}")
     present = session.signed_in()
     if present is None:
-        raise LoginRequired("a call as the user, but nobody is signed in")
+        error = LoginRequired(
+            "a call as the user, but nobody is signed in", hint="guard the view with login_required"
+        )
+        error.retry_url = login_url(here())
+        raise error
     if present.token is None:
         raise DingTalkAPIError(
             "this sign-in yielded no user token",
             hint="a sign-in inside the DingTalk client yields none; DingTalk's pages do",
         )
-    state = current()
     try:
-        return _call(state, present.token, method, path, kwargs)
+        return _call(present, present.token, method, path, kwargs)
     except DingTalkError as error:
-        current_app.logger.warning("DingTalk call failed: %s %s: %s", method, path, error)
+        if error.spent:
+            # Loading the page again would not help.
+            error.retry_url = login_url(here())
+        current_app.logger.warning("DingTalk call failed: %s %r: %s", method, path, error)
         raise
 
 
+def renew(present: SignedIn, token: DingTalkToken) -> DingTalkToken:
+    """Return tokens newer than ``token``, which belongs to ``present``; tell who listens."""
+    state = current()
+    renewed: list[DingTalkToken] = []
+
+    def refresh(old: DingTalkToken) -> DingTalkToken:
+        renewed.append(state.client.refresh(old))
+        return renewed[0]
+
+    newest = state.rotations.renew(token, refresh)
+    if renewed:
+        # Once the pair is safe, and nobody waits for it: a listener may fail, or call DingTalk.
+        app = current_app._get_current_object()  # type: ignore[attr-defined]
+        signals.token_refreshed.send(app, user=present.user, token=newest)
+    return newest
+
+
 def _call(
-    state: AppState, stored: DingTalkToken, method: str, path: str, kwargs: dict[str, Any]
+    present: SignedIn, stored: DingTalkToken, method: str, path: str, kwargs: dict[str, Any]
 ) -> Response:
+    state = current()
     token = state.rotations.latest(stored)
     if token.is_expired():
-        token = state.rotations.renew(token, state.client.refresh)
-    _keep(stored, token)
+        token = renew(present, token)
+    if token != stored:
+        session.replace_token(token)
     try:
         return state.client.request(method, path, token, **kwargs)
     except DingTalkError as error:
         # Refused for its token, the call was not carried out: it may be made again.
         if error.dingtalk_code not in TOKEN_REFUSED or not _repeatable(kwargs):
             raise
-    renewed = state.rotations.renew(token, state.client.refresh)
-    _keep(token, renewed)
+    renewed = renew(present, token)
+    session.replace_token(renewed)
     return state.client.request(method, path, renewed, **kwargs)
-
-
-def _keep(stored: DingTalkToken, token: DingTalkToken) -> None:
-    if token is stored:
-        return
-    session.replace_token(token)
-    present = session.signed_in()
-    app = current_app._get_current_object()  # type: ignore[attr-defined]
-    signals.token_refreshed.send(app, user=present.user if present else None, token=token)
 
 
 def _repeatable(kwargs: dict[str, Any]) -> bool:

@@ -18,15 +18,22 @@ def build_blueprint(hooks: Sequence[signin.LoginHook]) -> Blueprint:
 
     @blueprint.get("/login")
     def login() -> Response:
-        return signin.start(request.args.get("next"))
+        try:
+            return signin.start(request.args.get("next"))
+        except Exception as error:
+            signin.report(error)
+            raise
 
     @blueprint.get("/callback")
     def callback() -> Response:
         try:
-            return signin.finish(request.args, hooks)
+            answer, signed_in = signin.finish(request.args, hooks)
         except Exception as error:
             signin.report(error)
             raise
+        if signed_in is not None:
+            signin.announce(signed_in)
+        return answer
 
     # GET is refused in here and not by the router, so that the refusal is not cached either.
     @blueprint.route("/logout", methods=["GET", "POST"])

@@ -1,6 +1,7 @@
 """DingTalk's names: every address, path, parameter, header and JSON key that crosses the wire.
 
-Nothing here is computed and nothing else in the package spells one of these names. The slugs name
+Nothing here is computed, and nothing else in the package spells one of these names; the codes of
+errors alone stand together with what they mean, in ``error_codes``. The slugs name
 pages of DingTalk's documentation at https://open.dingtalk.com/document/development/.
 """
 
@@ -85,6 +86,16 @@ PROFILE_EMAIL: Final = "email"
 #: In live answers and the official SDK, but not in the document.
 PROFILE_VISITOR: Final = "visitor"
 PROFILE_LOGIN_EMAIL: Final = "loginEmail"
+#: What the document lists.
+PROFILE_FIELDS: Final = (
+    PROFILE_UNION_ID,
+    PROFILE_OPEN_ID,
+    PROFILE_NICK,
+    PROFILE_AVATAR_URL,
+    PROFILE_MOBILE,
+    PROFILE_STATE_CODE,
+    PROFILE_EMAIL,
+)
 #: What a user granted to the application. [query-personal-authorization-records]
 AUTH_RULES_PATH: Final = "/v1.0/oauth2/authRules/user"
 
@@ -148,6 +159,29 @@ EMPLOYEE_SENIOR: Final = "senior"
 EMPLOYEE_ADMIN: Final = "admin"
 EMPLOYEE_BOSS: Final = "boss"
 EMPLOYEE_RELATED: Final = "union_emp_ext"
+#: What `Employee` shows.
+EMPLOYEE_FIELDS: Final = (
+    USER_ID,
+    UNION_ID,
+    EMPLOYEE_NAME,
+    EMPLOYEE_TITLE,
+    EMPLOYEE_JOB_NUMBER,
+    EMPLOYEE_ORG_EMAIL,
+    EMPLOYEE_EMAIL,
+    EMPLOYEE_MOBILE,
+    EMPLOYEE_TELEPHONE,
+    EMPLOYEE_WORK_PLACE,
+    EMPLOYEE_REMARK,
+    EMPLOYEE_EXTENSION,
+    EMPLOYEE_MANAGER_USER_ID,
+    EMPLOYEE_HIRED_DATE,
+    EMPLOYEE_DEPARTMENT_IDS,
+    EMPLOYEE_ROLES,
+    EMPLOYEE_ACTIVE,
+    EMPLOYEE_ADMIN,
+    EMPLOYEE_BOSS,
+    EMPLOYEE_SENIOR,
+)
 DEPARTMENT_ID: Final = "dept_id"
 DEPARTMENT_ORDER: Final = "order"
 DEPARTMENT_LEADER: Final = "leader"

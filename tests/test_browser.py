@@ -5,9 +5,11 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 import pytest
+import time_machine
 from playwright.sync_api import (
     Browser,
     BrowserContext,
@@ -260,15 +262,65 @@ def test_second_organisation_can_be_chosen(visitor: Visitor) -> None:
     visitor.sees("样板贸易")
 
 
-def test_refused_organisation_may_try_again_as_another(visitor: Visitor) -> None:
-    """The page of one organisation offers others to choose again."""
+def test_refused_organisation_may_choose_again(visitor: Visitor) -> None:
+    """The page of one organisation lets a member of two choose the other one."""
+    visitor.open("/company")
+    visitor.click("张三")
+    visitor.click("样板贸易")
+    visitor.click("Agree")
+    visitor.sees("This page is another company's")
+    visitor.click("Try again")
+    visitor.click("示例科技")
+    visitor.click("Agree")
+    visitor.sees("Notices of 示例科技")
+
+
+def test_person_of_another_organisation_may_try_again_as_somebody_else(visitor: Visitor) -> None:
+    """Who is kept out of the site may come back with another account."""
     visitor.open("/company")
     visitor.sign_in("王五")
-    visitor.sees("This page is another company's")
+    visitor.sees("This site is for our own people")
     visitor.click("Try again")
     visitor.click("Use another account")
     visitor.sign_in("李四")
     visitor.sees("Notices of 示例科技")
+
+
+def test_member_reads_the_record_outsider_is_refused_and_leaver_is_signed_out(
+    visitor_with: Callable[..., Visitor],
+) -> None:
+    """A member comes in, an outsider does not, and a leaver does not stay.
+
+    The next click after the revalidation time ends on the sign-in page.
+    """
+    member, outsider = visitor_with(), visitor_with()
+    member.open("/record")
+    member.sign_in()
+    member.is_at("/record")
+    member.sees("总经理 · 示例科技")
+
+    outsider.open("/record")
+    outsider.sign_in("王五")
+    outsider.sees("This site is for our own people")
+    outsider.open("/record")
+    expect(outsider.find("Agree")).to_be_visible()
+
+    member.click("Let me leave the company")
+    member.sees("You have left 示例科技.")
+    with time_machine.travel(datetime.now(UTC) + timedelta(seconds=11)):
+        member.click("See my profile")
+        expect(member.page).to_have_url(
+            re.compile(f"^{re.escape(member.portal.simulator.url)}/oauth2/auth")
+        )
+
+
+def test_leaver_who_is_taken_back_signs_in_again(visitor: Visitor) -> None:
+    """The site shows who left, and one click undoes it."""
+    visitor.open("/record")
+    visitor.sign_in()
+    visitor.click("Let me leave the company")
+    visitor.click("Take them back")
+    visitor.sees("张三 is back at 示例科技")
 
 
 # --- Back, again, and what stays behind ----------------------------------------------------------
@@ -378,11 +430,19 @@ def test_no_page_is_wider_than_a_phone(
     assert fits()
     visitor.click("Sign in with DingTalk")
     assert fits()
-    visitor.sign_in("王五")
+    visitor.sign_in()
     visitor.page.get_by_text("What DingTalk sent").click()
     visitor.click("Fetch")
     expect(visitor.page.get_by_role("status").last).to_contain_text('"nick"')
     assert fits()
-    visitor.open("/company")
-    visitor.sees("This page is another company's")
+    visitor.open("/record")
+    visitor.page.get_by_text("The record as DingTalk sent it").click()
+    assert fits()
+    visitor.click("Let me leave the company")
+    visitor.sees("You have left 示例科技.")
+    assert fits()
+    visitor.page.context.clear_cookies()
+    visitor.open("/approvals")
+    visitor.sign_in("李四")
+    visitor.sees("This page is not open to you")
     assert fits()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import time_machine
 from flask import Flask
@@ -9,7 +11,7 @@ from flask.testing import FlaskClient
 
 from flask_dingtalk.testing import DingTalkSimulator
 
-from .conftest import SECRET_KEY, AppFactory, build_site, come_back, start
+from .conftest import SECRET_KEY, AppFactory, build_site, come_back, query_of, start
 
 
 def endpoints(simulator: DingTalkSimulator) -> list[str]:
@@ -58,6 +60,19 @@ def test_signing_in_again_as_somebody_else_replaces_the_user(
     simulator.sign_in(client, "zhang")
     simulator.sign_in(client, "li")
     assert client.get("/").text == "李四"
+
+
+def test_below_a_path_a_sign_in_without_next_ends_at_the_sites_own_root(
+    app: Flask, simulator: DingTalkSimulator
+) -> None:
+    """And so does a sign-out."""
+    client = app.test_client()
+    base = "http://localhost/portal/"
+    state = query_of(client.get("/dingtalk/login", base_url=base).headers["Location"])["state"]
+    query = {"code": simulator.authorization_code("li"), "state": state}
+    response = client.get("/dingtalk/callback", query_string=query, base_url=base)
+    assert response.headers["Location"] == "/portal/"
+    assert client.post("/dingtalk/logout", base_url=base).headers["Location"] == "/portal/"
 
 
 def test_several_sign_ins_may_be_under_way_in_one_browser(
@@ -154,6 +169,27 @@ def test_loading_the_callback_again_leads_to_the_same_place_and_calls_nobody(
     assert client.get("/").text == "李四"
 
 
+def test_loading_the_callback_again_while_it_is_under_way_waits_for_its_end(
+    make_app: AppFactory, simulator: DingTalkSimulator
+) -> None:
+    """And is told of success only if there is one."""
+    app = make_app(DINGTALK_TIMEOUT=(1, 1))
+    client = app.test_client()
+    state, code = start(client, next="/report"), simulator.authorization_code("li")
+    cookie = client.get_cookie("session")
+    assert cookie is not None
+    simulator.fail("userAccessToken", timeout=True)
+
+    def load(_: int) -> int:
+        browser = app.test_client()
+        browser.set_cookie("session", cookie.value)
+        return int(come_back(browser, state, code).status_code)
+
+    with ThreadPoolExecutor(2) as pool:
+        assert sorted(pool.map(load, range(2))) == [400, 504]
+    assert endpoints(simulator) == ["userAccessToken"]
+
+
 def test_a_used_state_with_another_code_is_refused_and_the_code_not_exchanged(
     client: FlaskClient, simulator: DingTalkSimulator
 ) -> None:
@@ -186,7 +222,7 @@ def test_a_state_works_once_even_if_the_sign_in_failed(
 ) -> None:
     """The page offers a new try; reloading is none."""
     state, code = start(client), simulator.authorization_code("li")
-    simulator.fail("users/me", status=500, code="unknownError")
+    simulator.fail("users/me", status=500, code="unknownError", times=None)
     assert come_back(client, state, code).status_code == 502
     assert come_back(client, state, code).status_code == 400
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import MISSING, dataclass, fields
+from itertools import pairwise
 from pathlib import Path
 from textwrap import dedent
 from types import ModuleType
@@ -19,8 +20,21 @@ import pytest
 from flask import Flask, render_template_string, url_for
 
 import flask_dingtalk
-from flask_dingtalk import DingTalkError, DingTalkUnavailable, client, rotation, session, state
+from flask_dingtalk import (
+    DingTalkError,
+    DingTalkUnavailable,
+    adapter,
+    directory,
+    revalidation,
+    rotation,
+    session,
+    state,
+    transport,
+    wire,
+)
+from flask_dingtalk.employee import Employee, Role
 from flask_dingtalk.messages import ERRORS
+from flask_dingtalk.models import DingTalkUser
 from flask_dingtalk.settings import Settings
 from flask_dingtalk.testing import DingTalkSimulator
 
@@ -28,6 +42,17 @@ ROOT: Final = Path(__file__).parents[1]
 ENGLISH: Final = ROOT / "README.md"
 CHINESE: Final = ROOT / "README.zh-CN.md"
 READMES: Final = [pytest.param(ENGLISH, id="en"), pytest.param(CHINESE, id="zh")]
+MEMBERS: Final = ROOT / "docs" / "members.md"
+MEMBERS_CHINESE: Final = ROOT / "docs" / "members.zh-CN.md"
+MEMBERS_PAGES: Final = [pytest.param(MEMBERS, id="en"), pytest.param(MEMBERS_CHINESE, id="zh")]
+#: The permissions of the console that an application of this extension can need.
+PERMISSIONS: Final = (
+    wire.PERMISSION_USER_READ,
+    wire.PERMISSION_USER_MOBILE,
+    wire.PERMISSION_GET_MEMBER,
+    wire.PERMISSION_FIELD_MOBILE,
+    wire.PERMISSION_FIELD_EMAIL,
+)
 PAGES: Final = [ENGLISH, CHINESE, ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md"))]
 #: The settings of this version, with their defaults; a required one has none.
 SETTINGS: Final = {f"DINGTALK_{field.name.upper()}": field.default for field in fields(Settings)}
@@ -312,13 +337,86 @@ def test_the_documented_limits_are_those_of_the_code(readme: Path) -> None:
     text = readme.read_text(encoding="utf-8")
     for limit in (
         session._MAX_COOKIE_BYTES,
+        session._MAX_SEALED_BYTES,
         state._REMEMBERED_USERS,
         state._REMEMBERED_STATES,
         rotation._REMEMBERED,
     ):
         assert f"{limit:,}" in text
     assert re.search(rf"(up to|最多) {session._MAX_STATES} ", text)
-    assert f"{client.MAX_RESPONSE_BYTES // 2**20} MiB" in text
+    assert f"{adapter.MAX_RESPONSE_BYTES // 2**20} MiB" in text
+
+
+@pytest.mark.parametrize("readme", READMES)
+def test_every_permission_is_documented(readme: Path) -> None:
+    """The steps in the console name each permission that some setting or field needs."""
+    text = readme.read_text(encoding="utf-8")
+    for permission in PERMISSIONS:
+        assert f"   | `{permission}` |" in text
+
+
+@pytest.mark.parametrize("page", MEMBERS_PAGES)
+def test_every_field_of_an_employee_is_documented(page: Path) -> None:
+    """The table of fields has each field of a record, no other, and those of a role."""
+    text = page.read_text(encoding="utf-8")
+    table = re.findall(
+        r"^\| (.*?) \| .*(?:`|tuple|mapping|映射|元组).* \| .* \|$", text, re.MULTILINE
+    )
+    documented = [name for cell in table for name in re.findall(r"`([a-z_]+)`", cell)]
+    assert set(documented) == {
+        name for name, value in vars(Employee).items() if isinstance(value, property)
+    } | {"raw"}
+    for each in fields(Role):
+        assert f"`{each.name}`" in text
+
+
+@pytest.mark.parametrize("page", MEMBERS_PAGES)
+def test_what_goes_from_a_cookie_first_is_documented_in_order(page: Path) -> None:
+    """The four steps are those of the code."""
+    steps = re.findall(r"^[1-4]\. (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)[:4]
+    record = dict.fromkeys((*wire.EMPLOYEE_FIELDS, "undocumented"), "x")
+    profile = {wire.PROFILE_UNION_ID: "u", "undocumented": "x"}
+    user = DingTalkUser(union_id="u", raw=profile, employee=Employee(record))
+    slimmer = list(session._slimmer(user))
+    dropped = []
+    for more, less in pairwise(slimmer):
+        assert more.employee is not None
+        assert less.employee is not None
+        dropped.append(
+            (more.employee.raw.keys() - less.employee.raw.keys(), more.raw.keys() - less.raw.keys())
+        )
+    assert dropped == [
+        ({"undocumented"}, set()),
+        ({wire.EMPLOYEE_EXTENSION, wire.EMPLOYEE_REMARK}, set()),
+        ({wire.EMPLOYEE_ROLES}, set()),
+        (set(), {"undocumented"}),
+    ]
+    named = ("`employee.raw`", "`extension`", "`roles`", "`user.raw`")
+    assert all(name in step for name, step in zip(named, steps, strict=True))
+
+
+@pytest.mark.parametrize("page", MEMBERS_PAGES)
+def test_the_documented_numbers_of_a_check_are_those_of_the_code(page: Path) -> None:
+    """Limits, pauses and attempts are right."""
+    text = page.read_text(encoding="utf-8")
+    for number in (session._MAX_SEALED_BYTES, session._MAX_COOKIE_BYTES):
+        assert f"{number:,}" in text
+    assert re.search(rf"{revalidation._TRY_AGAIN_AFTER} (seconds|秒)", text)
+    assert directory._RENEW_EARLY == 600
+    assert re.search("ten minutes|十分钟", text)
+    assert transport._READ_ATTEMPTS == 3
+    assert re.search("three times|三次", text)
+    assert f"{transport._FIRST_PAUSE}" in text
+    assert f"{transport._FIRST_PAUSE * 2}" in text
+
+
+def test_both_pages_of_members_have_the_same_names() -> None:
+    """What is code in one language is code in the other."""
+    english, chinese = (
+        re.findall(r"`[A-Za-z_.=]+`", page.read_text(encoding="utf-8"))
+        for page in (MEMBERS, MEMBERS_CHINESE)
+    )
+    assert sorted(english) == sorted(chinese)
 
 
 def test_the_page_of_error_codes_is_up_to_date() -> None:

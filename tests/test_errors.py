@@ -239,6 +239,21 @@ def test_an_error_raised_in_a_view_of_the_site_offers_to_load_that_page_again(ap
     assert 'href="/"' in app.test_client().post("/broken").text
 
 
+def test_a_site_may_have_errors_of_its_own(app: Flask) -> None:
+    """They get the general text, and their own name."""
+
+    class Suspended(DingTalkError):
+        code = 403
+        error_code = "suspended"
+
+    @app.get("/suspended")
+    def suspended() -> str:
+        raise Suspended("until Monday")
+
+    response = app.test_client().get("/suspended")
+    assert (response.status_code, "suspended" in response.text) == (403, True)
+
+
 def test_a_failure_is_logged_once_with_what_dingtalk_said(
     client: FlaskClient, simulator: DingTalkSimulator, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -6,10 +6,12 @@ import runpy
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import requests
+import time_machine
 from flask import Flask
 from flask.testing import FlaskClient
 
@@ -80,6 +82,21 @@ def simulated() -> Iterator[Flask]:
     app.extensions["simulator"].stop()
 
 
+@pytest.fixture
+def people(simulated: Flask) -> DingTalkSimulator:
+    """Return the simulator that the site without credentials brought along."""
+    brought: DingTalkSimulator = simulated.extensions["simulator"]
+    return brought
+
+
+@pytest.fixture
+def boss(simulated: Flask, people: DingTalkSimulator) -> FlaskClient:
+    """Return a browser that 张三 signed in with, on the site without credentials."""
+    client = simulated.test_client()
+    people.sign_in(client, "zhang")
+    return client
+
+
 def page(client: FlaskClient, path: str, language: str = "en") -> str:
     """Return the text of a page that is there."""
     response = client.get(path, headers=HTML | {"Accept-Language": language})
@@ -139,7 +156,7 @@ def test_home_says_who_is_signed_in(zhang: FlaskClient) -> None:
     assert "示例科技" in text
 
 
-@pytest.mark.parametrize("path", ["/profile", "/company"])
+@pytest.mark.parametrize("path", ["/profile", "/record", "/company"])
 def test_guarded_page_comes_back_after_the_sign_in(
     path: str, visitor: FlaskClient, simulator: DingTalkSimulator
 ) -> None:
@@ -148,13 +165,13 @@ def test_guarded_page_comes_back_after_the_sign_in(
     assert simulator.sign_in(visitor, "zhang", next=path).location == path
 
 
-@pytest.mark.parametrize("path", ["/", "/profile", "/company"])
+@pytest.mark.parametrize("path", ["/", "/profile", "/record", "/company", "/approvals"])
 @pytest.mark.parametrize(("language", "lang"), [("zh-CN,zh;q=0.9", "zh-CN"), ("en", "en")])
 def test_page_speaks_the_language_of_the_visitor(
-    path: str, language: str, lang: str, zhang: FlaskClient
+    path: str, language: str, lang: str, boss: FlaskClient
 ) -> None:
     """Each page is there in Chinese and in English."""
-    assert f'<html lang="{lang}">' in page(zhang, path, language)
+    assert f'<html lang="{lang}">' in page(boss, path, language)
 
 
 @pytest.mark.parametrize(
@@ -334,6 +351,215 @@ def test_error_without_a_text_of_its_own_gets_the_general_one(
     assert "That did not work" in simulator.sign_in(visitor, "zhang").text
 
 
+# --- The site: members and their records --------------------------------------------------------
+
+
+def test_person_of_another_organisation_reads_that_the_site_is_not_for_them(
+    simulated: Flask, people: DingTalkSimulator
+) -> None:
+    """The sign-in of who is no member ends on a page of the site that says why."""
+    response = people.sign_in(simulated.test_client(), "wang")
+    assert response.status_code == 403
+    assert "This site is for our own people" in response.text
+    assert "site.css" in response.text
+
+
+def test_member_may_come_in_the_name_of_another_organisation(
+    simulated: Flask, people: DingTalkSimulator
+) -> None:
+    """Who is a member is no matter of the organisation chosen; the page of one organisation is."""
+    client = simulated.test_client()
+    other = people.users["wang"].corp_ids[0]
+    assert people.sign_in(client, "zhang", corp_id=other).status_code == 302
+    assert "总经理" in page(client, "/record")
+    assert client.get("/company").status_code == 403
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param("总经理", id="title"),
+        pytest.param("0001", id="job-number"),
+        pytest.param("全公司, 市场部", id="departments"),
+        pytest.param("主管理员, 审批人", id="roles"),
+        pytest.param("2015-03-02", id="hired"),
+        pytest.param("zhang.san@org.example.com", id="org-email"),
+        pytest.param("<dt>Administrator</dt><dd>yes</dd>", id="flags"),
+        pytest.param("<dt>Manager</dt><dd><span", id="not-filled-in"),
+    ],
+)
+def test_record_shows_what_the_directory_says(value: str, boss: FlaskClient) -> None:
+    """The page of the employee shows the record."""
+    assert value in page(boss, "/record")
+
+
+def test_record_shows_the_manager_by_user_id(simulated: Flask, people: DingTalkSimulator) -> None:
+    """The record of 李四 names 张三."""
+    client = simulated.test_client()
+    people.sign_in(client, "li")
+    manager = people.users["zhang"].memberships[people.application.corp_id].user_id
+    assert f"<code>{manager}</code>" in page(client, "/record")
+
+
+def test_record_shows_the_three_ids(boss: FlaskClient, people: DingTalkSimulator) -> None:
+    """User id, union id and open id stand side by side."""
+    person = people.users["zhang"]
+    text = page(boss, "/record")
+    for value in (
+        person.memberships[people.application.corp_id].user_id,
+        person.union_id,
+        person.open_id,
+    ):
+        assert f"<code>{value}</code>" in text
+
+
+def test_record_says_so_where_the_site_did_not_ask_for_it(zhang: FlaskClient) -> None:
+    """Without DINGTALK_EMPLOYEE_PROFILE the page is there and has nothing to show."""
+    assert "did not ask the company" in page(zhang, "/record")
+
+
+def test_department_without_a_name_is_shown_by_its_number(
+    boss: FlaskClient, simulated: Flask
+) -> None:
+    """A department that the site was not told the name of has its number."""
+    simulated.config["DEPARTMENT_NAMES"] = {}
+    assert "<dd>1, 3</dd>" in page(boss, "/record")
+
+
+def test_approvals_open_to_the_role(boss: FlaskClient) -> None:
+    """Who has the role gets the page, and the link to it."""
+    assert "Two days off" in page(boss, "/approvals")
+    assert 'href="/approvals" aria-current="page"' in page(boss, "/approvals")
+
+
+def test_approvals_refuse_a_member_without_the_role(
+    simulated: Flask, people: DingTalkSimulator
+) -> None:
+    """A member without the role gets 403 on a page of the site, which offers another try."""
+    client = simulated.test_client()
+    people.sign_in(client, "li")
+    response = client.get("/approvals", headers=HTML)
+    assert response.status_code == 403
+    assert "This page is not open to you" in response.text
+    assert 'href="/dingtalk/login?next=/approvals"' in response.text
+
+
+def test_approvals_refuse_a_script_in_json(simulated: Flask, people: DingTalkSimulator) -> None:
+    """A script reads the code of the refusal."""
+    client = simulated.test_client()
+    people.sign_in(client, "li")
+    response = client.get("/approvals", headers=JSON)
+    assert response.json is not None
+    assert response.json["error"] == "not_permitted"
+
+
+def test_no_approver_role_means_no_approvals(visitor: FlaskClient) -> None:
+    """Without APPROVER_ROLE there is neither the page nor a link to it."""
+    assert "/approvals" not in page(visitor, "/")
+    assert visitor.get("/approvals").status_code == 404
+
+
+# --- The site: leaving the company ---------------------------------------------------------------
+
+
+@pytest.fixture
+def clock() -> Iterator[time_machine.Traveller]:
+    """Move the time of the site and of its simulator alike."""
+    with time_machine.travel(datetime.now(UTC), tick=False) as moved:
+        yield moved
+
+
+def test_leaver_stays_signed_in_until_the_site_asks_again(
+    clock: time_machine.Traveller, boss: FlaskClient
+) -> None:
+    """The site does not ask DingTalk at each click."""
+    boss.post("/simulator/leave")
+    clock.shift(9)
+    assert "总经理" in page(boss, "/record")
+
+
+def test_leaver_has_to_sign_in_once_the_site_asks_again(
+    clock: time_machine.Traveller, boss: FlaskClient
+) -> None:
+    """Ten seconds after the last check, the next page behind the door is the sign-in."""
+    boss.post("/simulator/leave")
+    clock.shift(11)
+    assert boss.get("/record", headers=HTML).location == "/dingtalk/login?next=/record"
+
+
+def test_leaver_cannot_sign_in_again(
+    boss: FlaskClient, simulated: Flask, people: DingTalkSimulator
+) -> None:
+    """DingTalk still knows the person, the company does not."""
+    boss.post("/simulator/leave")
+    assert people.sign_in(simulated.test_client(), "zhang").status_code == 403
+
+
+def test_member_who_stays_keeps_being_signed_in(
+    clock: time_machine.Traveller, boss: FlaskClient
+) -> None:
+    """A check of who is still a member is not noticed."""
+    clock.shift(11)
+    assert "总经理" in page(boss, "/record")
+
+
+def test_record_is_renewed_with_each_check(
+    clock: time_machine.Traveller, boss: FlaskClient, people: DingTalkSimulator
+) -> None:
+    """A new position shows without a new sign-in."""
+    people.users["zhang"].memberships[people.application.corp_id].title = "董事长"
+    clock.shift(11)
+    assert "董事长" in page(boss, "/record")
+
+
+def test_leaving_is_confirmed_on_the_home_page(boss: FlaskClient) -> None:
+    """The page after the button tells what happened and what to do next."""
+    response = boss.post("/simulator/leave", follow_redirects=True)
+    assert response.request.path == "/"
+    assert "You have left 示例科技." in response.text
+
+
+def test_leaver_can_be_taken_back(boss: FlaskClient, people: DingTalkSimulator) -> None:
+    """Each page has the way back, which leads to the record as it was."""
+    boss.post("/simulator/leave")
+    assert 'name="person" value="zhang"' in page(boss, "/")
+    boss.post("/simulator/return", data={"person": "zhang"})
+    assert people.sign_in(boss, "zhang", next="/company").location == "/company"
+    assert "审批人" in page(boss, "/record")
+    assert "示例科技公告" in page(boss, "/company", "zh")
+
+
+def test_nobody_signed_in_lets_nobody_leave(simulated: Flask, people: DingTalkSimulator) -> None:
+    """The button is that of the person who is signed in."""
+    assert simulated.test_client().post("/simulator/leave").status_code == 303
+    assert people.application.corp_id in people.users["zhang"].memberships
+
+
+@pytest.mark.parametrize("path", ["/simulator/leave", "/simulator/return"])
+def test_form_of_another_site_moves_nobody(path: str, boss: FlaskClient) -> None:
+    """A browser says where a form came from."""
+    response = boss.post(path, headers={"Sec-Fetch-Site": "cross-site"})
+    assert response.status_code == 403
+
+
+@pytest.mark.parametrize("path", ["/simulator/leave", "/simulator/return"])
+def test_site_with_credentials_lets_nobody_leave(path: str, zhang: FlaskClient) -> None:
+    """Nothing of the simulator is there when the real DingTalk is used."""
+    assert zhang.post(path).status_code == 404
+    for at in ("/", "/record"):
+        assert "/simulator/" not in page(zhang, at)
+
+
+def test_site_with_credentials_loads_no_simulator() -> None:
+    """What runs the simulator is not even imported."""
+    code = (
+        "import sys; from examples.site import create_app;"
+        "create_app({'SECRET_KEY': 'x', 'DINGTALK_CLIENT_ID': 'x', 'DINGTALK_CLIENT_SECRET': 'x'});"
+        "sys.exit('flask_dingtalk.testing' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
 # --- The site: signing out, headers --------------------------------------------------------------
 
 
@@ -350,7 +576,7 @@ def test_no_page_is_kept_by_the_browser(path: str, zhang: FlaskClient) -> None:
     assert zhang.get(path).headers["Cache-Control"] == "no-store"
 
 
-@pytest.mark.parametrize("path", ["/", "/profile", "/company", "/dingtalk/callback"])
+@pytest.mark.parametrize("path", ["/", "/profile", "/record", "/company", "/dingtalk/callback"])
 def test_every_page_has_a_strict_security_policy(path: str, zhang: FlaskClient) -> None:
     """Neither inline scripts nor inline styles are allowed, nor anything from elsewhere."""
     policy = zhang.get(path).headers["Content-Security-Policy"]
@@ -394,8 +620,8 @@ def test_site_with_credentials_needs_a_secret_key(simulator: DingTalkSimulator) 
 def test_site_without_credentials_signs_people_in_with_a_simulator(simulated: Flask) -> None:
     """The site works without any setting."""
     client = simulated.test_client()
-    simulated.extensions["simulator"].sign_in(client, "wang")
-    assert "王五" in page(client, "/profile")
+    simulated.extensions["simulator"].sign_in(client, "li")
+    assert "李四" in page(client, "/profile")
 
 
 @pytest.mark.parametrize("path", ["/", "/profile", "/company", "/dingtalk/callback"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote
@@ -298,6 +299,49 @@ def test_a_rule_that_cannot_be_meant_is_refused_where_it_is_written(
         login_required(**arguments)
 
 
+def test_an_async_check_is_refused_where_it_is_written() -> None:
+    """Its coroutine would be true for everybody."""
+
+    async def nobody(user: DingTalkUser) -> bool:
+        return False
+
+    with pytest.raises(TypeError, match="async"):
+        login_required(check=nobody)  # type: ignore[arg-type]
+
+
+class AsyncRule:
+    """A rule that has to be awaited, although it does not look so."""
+
+    async def __call__(self, user: DingTalkUser) -> bool:
+        """Admit nobody."""
+        return False
+
+
+@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
+@pytest.mark.parametrize("rule", [AsyncRule(), lambda user: AsyncRule()(user)])
+def test_a_check_that_has_to_be_awaited_admits_nobody(app: Flask, rule: Any) -> None:
+    """What it answers is true for everybody, so it is an error."""
+    app.add_url_rule("/board", "board", login_required(check=rule)(lambda: "inside"))
+    with pytest.raises(TypeError, match="await"):
+        signed_in(app.test_client(), USER).get("/board")
+    gc.collect()
+
+
+def test_the_log_of_a_refusal_shows_the_address_on_one_line(
+    app: Flask, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever is refused chose it."""
+
+    @app.get("/doc/<path:name>")
+    @login_required(check=lambda user: False)
+    def doc(name: str) -> str:
+        return name
+
+    signed_in(app.test_client(), USER).get("/doc/a%0dCRITICAL forged%1b[2J")
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert line.isprintable()
+
+
 def test_a_list_in_place_of_the_view_is_refused_where_it_is_written() -> None:
     """The organisations go by name."""
     with pytest.raises(TypeError, match="corp_ids"):
@@ -404,6 +448,36 @@ def test_nobody_is_false_and_has_no_identity(app: Flask) -> None:
         for name in ("union_id", "nick", "corp_id", "user_id", "phone_number", "employee"):
             assert getattr(current_dingtalk_user, name) is None
         assert repr(current_dingtalk_user) == "<AnonymousUser>"
+
+
+def test_a_user_of_one_app_is_nobody_in_the_next_that_gets_the_same_request(
+    app: Flask, simulator: DingTalkSimulator
+) -> None:
+    """Several apps may stand in a row and hand a request on."""
+    other = Flask("other")
+    other.config.update(simulator.settings, SECRET_KEY="another", DINGTALK_CLIENT_ID="dingother")
+    DingTalk(other)
+    other.add_url_rule("/inside", "inside", guarded_view(other))
+
+    @app.get("/inside")
+    def hand_on() -> Any:
+        assert current_dingtalk_user.nick == "张三"
+        return other
+
+    response = signed_in(app.test_client(), USER).get("/inside")
+    assert response.status_code == 302
+
+
+def test_who_clears_the_session_signs_the_user_out_at_once(app: Flask) -> None:
+    """A home-made sign-out takes effect within the request."""
+
+    @app.get("/clear")
+    def clear() -> str:
+        assert current_dingtalk_user.is_authenticated
+        session.clear()
+        return str(current_dingtalk_user.is_authenticated)
+
+    assert signed_in(app.test_client(), USER).get("/clear").text == "False"
 
 
 def test_outside_a_request_nobody_is_signed_in() -> None:

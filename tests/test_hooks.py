@@ -205,6 +205,25 @@ def test_the_signal_of_a_sign_in_finds_the_session_open(
     assert heard == [(app, "张三", False, "张三")]
 
 
+def test_a_listener_that_fails_is_no_failed_sign_in(
+    app: Flask, client: FlaskClient, simulator: DingTalkSimulator
+) -> None:
+    """It is the site's bug; the user is signed in, and nobody is told otherwise."""
+    app.testing = False
+    heard: list[Any] = []
+
+    def fail(sender: Flask, **facts: Any) -> None:
+        raise ZeroDivisionError
+
+    def listen(sender: Flask, error: Any) -> None:
+        heard.append(error)
+
+    with user_logged_in.connected_to(fail), login_failed.connected_to(listen):
+        assert simulator.sign_in(client, "zhang").status_code == 500
+    assert client.get("/").text == "张三"
+    assert heard == []
+
+
 def test_the_signal_of_a_sign_out_tells_who_it_was(
     app: Flask, client: FlaskClient, simulator: DingTalkSimulator
 ) -> None:

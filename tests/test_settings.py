@@ -78,11 +78,20 @@ REFUSED = [
     ("DINGTALK_STATE_LIFETIME", float("nan")),
     ("DINGTALK_STATE_LIFETIME", float("inf")),
     ("DINGTALK_STATE_LIFETIME", True),
+    ("DINGTALK_MEMBERS_ONLY", "perhaps"),
+    ("DINGTALK_EMPLOYEE_PROFILE", 3),
+    ("DINGTALK_REVALIDATE_AFTER", 0),
+    ("DINGTALK_REVALIDATE_AFTER", True),
+    ("DINGTALK_REVALIDATE_AFTER", "daily"),
+    ("DINGTALK_REVALIDATE_GRACE", -1),
+    ("DINGTALK_REVALIDATE_GRACE", False),
     ("DINGTALK_TIMEOUT", 0),
     ("DINGTALK_TIMEOUT", (1, 2, 3)),
     ("DINGTALK_TIMEOUT", (3, None)),
     ("DINGTALK_TIMEOUT", "soon"),
     ("DINGTALK_TIMEOUT", ()),
+    ("DINGTALK_TIMEOUT", 1e12),
+    ("DINGTALK_CORP_ID", "ding1,ding2"),
     ("DINGTALK_AUTHORIZE_URL", "http://login.dingtalk.com/oauth2/auth"),
     ("DINGTALK_API_BASE_URL", "http://api.dingtalk.com"),
     ("DINGTALK_API_BASE_URL", "http://127.0.0.1.evil.example"),
@@ -136,6 +145,10 @@ UNDERSTOOD = [
     ("DINGTALK_REDIRECT_URI", "redirect_uri", "http://portal/cb?x=1", "http://portal/cb?x=1"),
     ("DINGTALK_LOGIN_REDIRECT", "login_redirect", "https://a.example/", "https://a.example/"),
     ("DINGTALK_CORP_ID", "corp_id", None, None),
+    ("DINGTALK_MEMBERS_ONLY", "members_only", "true", True),
+    ("DINGTALK_REVALIDATE_AFTER", "revalidate_after", 900, 900),
+    ("DINGTALK_REVALIDATE_GRACE", "revalidate_grace", 0, 0),
+    ("DINGTALK_REVALIDATE_GRACE", "revalidate_grace", "0", 0),
 ]
 
 
@@ -188,18 +201,30 @@ def test_the_repr_of_the_settings_shows_no_secret() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    [
-        "DINGTALK_MEMBERS_ONLY",
-        "DINGTALK_EMPLOYEE_PROFILE",
-        "DINGTALK_REVALIDATE_AFTER",
-        "DINGTALK_LOGIN_PAGE",
-        "DINGTALK_IN_APP_LOGIN",
-    ],
+    ["DINGTALK_LOGIN_PAGE", "DINGTALK_IN_APP_LOGIN"],
 )
 def test_a_rule_that_this_version_cannot_keep_is_refused(name: str) -> None:
     """Ignoring it would let in who should stay out."""
     with pytest.raises(ConfigurationError, match=name):
         build(**{name: True})
+
+
+def test_an_organisation_to_preselect_has_to_be_an_allowed_one() -> None:
+    """Whom it preselects would be refused."""
+    with pytest.raises(ConfigurationError, match="DINGTALK_CORP_ID"):
+        build(DINGTALK_CORP_ID="ding1", DINGTALK_ALLOWED_CORP_IDS=["ding2"])
+
+
+@pytest.mark.parametrize("value", [False, "false", 0, None])
+def test_a_rule_that_is_switched_off_is_no_matter(value: Any) -> None:
+    """In each form that a flag may take."""
+    build(DINGTALK_LOGIN_PAGE=value)
+
+
+def test_a_secret_key_of_digits_is_told_apart_from_none() -> None:
+    """As the environment hands it over."""
+    with pytest.raises(ConfigurationError, match="number"):
+        build(SECRET_KEY=12345678)
 
 
 def test_a_slip_of_the_pen_is_reported(caplog: pytest.LogCaptureFixture) -> None:

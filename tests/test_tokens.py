@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import io
+import json
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -26,6 +29,7 @@ from flask_dingtalk import (
     LoginRequired,
     token_refreshed,
 )
+from flask_dingtalk.rotation import Rotations
 from flask_dingtalk.testing import DingTalkSimulator, signed_in
 
 from .conftest import AppFactory
@@ -182,6 +186,168 @@ def test_a_dead_refresh_token_is_not_sent_again(
     assert called(simulator).count("refresh_token") == 1
 
 
+def test_a_refresh_token_whose_answer_got_lost_is_never_sent_again(
+    member: FlaskClient, simulator: DingTalkSimulator, later: Callable[[float], None]
+) -> None:
+    """Not by a later request either; only a new sign-in helps."""
+    later(TWO_HOURS)
+    simulator.fail("userAccessToken", reset=True, after=True)
+    assert member.get("/call").status_code == 502
+    response = member.get("/call")
+    assert response.status_code == 502
+    assert 'href="/dingtalk/login?next=/call"' in response.text
+    assert called(simulator) == ["refresh_token"]
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        pytest.param({"status": 403, "code": "some.thing.new"}, id="refused"),
+        pytest.param({"throttled": True}, id="throttled"),
+        pytest.param({"throttled": "ban"}, id="banned"),
+    ],
+)
+def test_a_refresh_that_dingtalk_did_not_carry_out_can_be_tried_again(
+    member: FlaskClient,
+    simulator: DingTalkSimulator,
+    later: Callable[[float], None],
+    failure: dict[str, Any],
+) -> None:
+    """It said so itself."""
+    later(TWO_HOURS)
+    simulator.fail("userAccessToken", **failure)
+    assert member.get("/call").status_code in (502, 503)
+    assert member.get("/call").status_code == 200
+
+
+def test_a_refresh_that_failed_on_dingtalks_side_may_have_happened(
+    member: FlaskClient, simulator: DingTalkSimulator, later: Callable[[float], None]
+) -> None:
+    """So it is not tried again."""
+    later(TWO_HOURS)
+    simulator.fail("userAccessToken", status=500, code="unknownError", after=True)
+    assert member.get("/call").status_code == 502
+    assert member.get("/call").status_code == 502
+    assert called(simulator) == ["refresh_token"]
+
+
+def test_a_refresh_that_ended_at_a_proxy_can_be_tried_again(
+    later: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DingTalk never saw it."""
+    with StubDingTalk() as stub:
+        client = stub_app(stub).test_client()
+        signed_in(client, DingTalkUser(union_id="u"), ended_token())
+        monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+        monkeypatch.setenv("no_proxy", "")
+        assert client.get("/token").status_code == 502
+        monkeypatch.delenv("http_proxy")
+        assert client.get("/token").status_code == 200
+
+
+def test_a_request_that_is_killed_while_it_refreshes_spends_the_refresh_token(
+    later: Callable[[float], None],
+) -> None:
+    """It may have arrived; nobody sends it again."""
+
+    class Killed(BaseException):
+        """What a server raises into a request that takes too long."""
+
+    rotations = Rotations()
+    token = ended_token()
+
+    def killed(token: DingTalkToken) -> DingTalkToken:
+        raise Killed
+
+    with pytest.raises(Killed):
+        rotations.renew(token, killed)
+    with pytest.raises(DingTalkAPIError):
+        rotations.renew(token, lambda old: ended_token())
+
+
+def test_tokens_that_go_round_in_a_circle_end_nowhere_in_an_endless_loop() -> None:
+    """The same pair again, and one whose end wobbles by a second."""
+    rotations = Rotations()
+    first = ended_token()
+    second = replace(first, expires_at=first.expires_at + timedelta(seconds=1))
+    assert rotations.renew(first, lambda token: second) == second
+    assert rotations.renew(second, lambda token: first) == first
+    assert rotations.latest(first) == first
+    assert rotations.latest(second) == first
+
+
+def test_a_listener_may_call_dingtalk_itself(
+    app: Flask, member: FlaskClient, simulator: DingTalkSimulator
+) -> None:
+    """The new pair is there by then, and nobody waits for it."""
+    heard: list[int] = []
+
+    def listen(sender: Flask, **facts: Any) -> None:
+        heard.append(app.extensions["dingtalk"].get("/v1.0/contact/users/me").status_code)
+
+    with token_refreshed.connected_to(listen, app):
+        simulator.advance(TWO_HOURS)
+        assert member.get("/call").status_code == 200
+    assert heard == [200]
+
+
+def test_a_listener_that_fails_loses_no_tokens(
+    app: Flask, member: FlaskClient, simulator: DingTalkSimulator
+) -> None:
+    """It is the site's bug; the next call goes on with the new pair."""
+    app.testing = False
+
+    def fail(sender: Flask, **facts: Any) -> None:
+        raise ZeroDivisionError
+
+    simulator.advance(TWO_HOURS)
+    with token_refreshed.connected_to(fail, app):
+        assert member.get("/call").status_code == 500
+    assert member.get("/call").status_code == 200
+    assert called(simulator).count("refresh_token") == 1
+
+
+def test_a_refresh_that_never_reached_dingtalk_can_be_tried_again(
+    later: Callable[[float], None],
+) -> None:
+    """Nobody listened, so nothing was spent."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    app = Flask(__name__)
+    app.config.update(
+        SECRET_KEY="k",
+        DINGTALK_CLIENT_ID="ding1",
+        DINGTALK_CLIENT_SECRET="s",
+        DINGTALK_API_BASE_URL=f"http://127.0.0.1:{port}",
+    )
+    dingtalk = DingTalk(app)
+
+    @app.get("/call")
+    def call() -> str:
+        with pytest.raises(DingTalkUnavailable) as caught:
+            dingtalk.get("/v1.0/contact/users/me")
+        return caught.value.detail
+
+    client = signed_in(app.test_client(), DingTalkUser(union_id="u"), ended_token())
+    assert client.get("/call").text == client.get("/call").text
+
+
+def test_an_answer_without_refresh_token_leaves_the_old_one_in_force(
+    later: Callable[[float], None],
+) -> None:
+    """RFC 6749, section 6."""
+    with StubDingTalk() as stub:
+        stub.token = Answer({"accessToken": "n", "expireIn": 7200})
+        client = stub_app(stub).test_client()
+        signed_in(client, DingTalkUser(union_id="u"), ended_token())
+        assert client.get("/token").status_code == 200
+        later(TWO_HOURS)
+        assert client.get("/token").status_code == 200
+        sent = [json.loads(asked.body)["refreshToken"] for asked in stub.asked if asked.body]
+        assert sent == ["old-refresh", "old-refresh"]
+
+
 def test_a_lost_answer_to_a_refresh_is_not_followed_by_a_second_one_in_the_same_call(
     member: FlaskClient, simulator: DingTalkSimulator, later: Callable[[float], None]
 ) -> None:
@@ -190,6 +356,23 @@ def test_a_lost_answer_to_a_refresh_is_not_followed_by_a_second_one_in_the_same_
     simulator.fail("userAccessToken", reset=True, after=True)
     assert member.get("/call").status_code == 502
     assert called(simulator) == ["refresh_token"]
+
+
+def test_a_refresh_that_returns_the_same_pair_extends_it(
+    simulator: DingTalkSimulator, later: Callable[[float], None]
+) -> None:
+    """Whether DingTalk replaces the tokens at a refresh is public experience, not its document."""
+    with StubDingTalk() as stub:
+        client = stub_app(stub).test_client()
+        signed_in(client, DingTalkUser(union_id="u", corp_id="ding1"), ended_token())
+        for _ in range(3):
+            later(TWO_HOURS)
+            assert client.get("/token").json == {
+                "access_token": TOKEN["accessToken"],
+                "corp_id": TOKEN["corpId"],
+            }
+        paths = [asked.path.rpartition("/")[2] for asked in stub.asked]
+        assert paths == ["userAccessToken", "me"] * 3
 
 
 # --- Many at once --------------------------------------------------------------------------------
@@ -208,9 +391,15 @@ def test_requests_that_find_the_token_ended_at_the_same_time_refresh_it_once(
         browser.set_cookie("session", cookie.value)
         return browser.get("/call").status_code
 
-    with ThreadPoolExecutor(20) as pool:
+    heard: list[Any] = []
+
+    def listen(sender: Flask, **facts: Any) -> None:
+        heard.append(facts)
+
+    with token_refreshed.connected_to(listen), ThreadPoolExecutor(20) as pool:
         assert list(pool.map(load, range(20))) == [200] * 20
     assert called(simulator).count("refresh_token") == 1
+    assert len(heard) == 1
 
 
 def test_a_cookie_with_the_old_pair_finds_the_new_one(
@@ -358,6 +547,43 @@ def test_an_api_error_carries_what_dingtalk_said(as_user: DingTalk, stub: StubDi
     error = caught.value
     assert (error.dingtalk_code, error.dingtalk_message) == ("some.code", "说明")
     assert error.request_id == "R-1"
+
+
+def test_what_dingtalk_names_as_missing_permission_is_cleaned_too(
+    as_user: DingTalk, stub: StubDingTalk, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It goes into the hint and into a link."""
+    stub.user = Answer(
+        {
+            "code": "Forbidden.AccessDenied.AccessTokenPermissionDenied",
+            "message": "x" * 290 + "good",
+            "accessdenieddetail": {"requiredScopes": ["a\nCRITICAL forged", "good", "\ud800"]},
+        },
+        403,
+    )
+    with pytest.raises(DingTalkError) as caught:
+        as_user.get("/v1.0/contact/x")
+    assert str(caught.value).isprintable()
+    assert "good" not in str(caught.value)
+
+
+def test_an_error_page_of_a_call_when_nobody_is_signed_in_leads_to_the_sign_in(app: Flask) -> None:
+    """Loading the page again would not help."""
+
+    @app.get("/unguarded")
+    def unguarded() -> str:
+        return str(app.extensions["dingtalk"].get("/v1.0/contact/users/me").text)
+
+    response = app.test_client().get("/unguarded")
+    assert response.status_code == 401
+    assert 'href="/dingtalk/login?next=/unguarded"' in response.text
+
+
+def test_a_timeout_of_none_is_the_default_and_not_endless(
+    as_user: DingTalk, stub: StubDingTalk
+) -> None:
+    """Every call has one."""
+    assert as_user.get("/v1.0/contact/x", timeout=None).json()["nick"] == "张三"
 
 
 def test_a_web_page_is_no_answer_of_an_api(as_user: DingTalk, stub: StubDingTalk) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import gc
 import gzip
 import socket
 import ssl
@@ -171,6 +172,37 @@ def test_a_compressed_answer_is_bounded_too(
     assert sign_in(browser).status_code == 502
 
 
+def test_an_answer_that_only_says_it_is_compressed_is_empty(
+    browser: FlaskClient, stub: StubDingTalk
+) -> None:
+    """A proxy may say so of nothing at all; that is still no token."""
+    stub.token = Answer(body=b"", headers={"Content-Encoding": "gzip"})
+    assert sign_in(browser).status_code == 502
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_lengths_that_contradict_each_other_are_dingtalks_mistake(
+    browser: FlaskClient, stub: StubDingTalk
+) -> None:
+    """With a page that offers another try."""
+    stub.token = Answer(TOKEN, headers={"Content-Length": "10, 20", "Connection": "close"})
+    response = sign_in(browser)
+    assert (response.status_code, "dingtalk_unavailable" in response.text) == (502, True)
+    # urllib3 leaves that socket to the garbage collector; here, and not in the next test.
+    gc.collect()
+
+
+@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1", "http://[", "nonsense://x"])
+def test_a_proxy_that_cannot_work_is_unavailability(
+    stub: StubDingTalk, monkeypatch: pytest.MonkeyPatch, proxy: str
+) -> None:
+    """Somebody set it in the environment."""
+    monkeypatch.setenv("http_proxy", proxy)
+    monkeypatch.setenv("no_proxy", "")
+    response = sign_in(site(stub).test_client())
+    assert (response.status_code, "dingtalk_unavailable" in response.text) == (502, True)
+
+
 def test_an_answer_that_a_proxy_compressed_is_read(
     browser: FlaskClient, stub: StubDingTalk
 ) -> None:
@@ -266,6 +298,16 @@ def test_a_certificate_for_another_host_is_refused(
     client = site(over_tls, DINGTALK_API_BASE_URL=url).test_client()
     assert sign_in(client).status_code == 502
     assert over_tls.asked == []
+
+
+def test_certificates_that_cannot_be_read_are_unavailability(
+    over_tls: StubDingTalk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both at the warm-up, where it does not matter yet, and at the callback."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nonexistent.pem")
+    client = site(over_tls).test_client()
+    client.get("/dingtalk/login").close()
+    assert sign_in(client).status_code == 502
 
 
 def test_certificates_may_stand_in_a_directory(

@@ -13,8 +13,11 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from flask_dingtalk import DingTalkToken, DingTalkUser, user_logged_in
+from flask_dingtalk.messages import ERRORS
 
 from .conftest import build_site, come_back, start
 from .stub import PROFILE, TOKEN, Answer, StubDingTalk
@@ -199,6 +202,16 @@ def test_every_other_field_may_be_missing_or_strange(
     assert browser.get("/").status_code == 200
 
 
+@pytest.mark.parametrize("depth", [40, 300, 480, 900])
+def test_a_profile_nested_without_end_signs_nobody_in(
+    browser: FlaskClient, stub: StubDingTalk, depth: int
+) -> None:
+    """Python itself would give up on it, here or at the next request."""
+    nested = b'{"unionId": "u", "x": ' + b"[" * depth + b"]" * depth + b"}"
+    stub.user = Answer(body=nested)
+    assert sign_in(browser).status_code == 502
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -295,3 +308,53 @@ def test_an_error_of_the_old_kind_in_a_200_is_noticed(
         assert response.status_code == 302
     else:
         assert error_code in response.text
+
+
+# --- Anything at all -----------------------------------------------------------------------------
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+#: What is documented, each field of which may be anything, and then some.
+TOKENS = st.fixed_dictionaries({}, optional=dict.fromkeys(TOKEN, JSON)) | JSON
+PROFILES = st.fixed_dictionaries({}, optional=dict.fromkeys(PROFILE, JSON)) | JSON
+STATUSES = st.sampled_from([200, 200, 200, 201, 204, 301, 400, 401, 403, 404, 429, 500, 503])
+
+
+@pytest.fixture(scope="module")
+def lasting() -> Iterator[tuple[StubDingTalk, Flask]]:
+    """Run one DingTalk and one site for many examples."""
+    with StubDingTalk() as running:
+        settings = running.settings | {"SECRET_KEY": "k", "DINGTALK_TIMEOUT": (1, 1)}
+        yield running, build_site(settings)
+
+
+@given(token=TOKENS, profile=PROFILES, statuses=st.tuples(STATUSES, STATUSES), good=st.booleans())
+@settings(max_examples=200, deadline=None)
+def test_whatever_dingtalk_sends_ends_in_a_sign_in_or_on_a_page(
+    lasting: tuple[StubDingTalk, Flask],
+    token: Any,
+    profile: Any,
+    statuses: tuple[int, int],
+    good: bool,
+) -> None:
+    """Nobody is half signed in, and no page breaks on what was let in."""
+    stub, app = lasting
+    # Half of the time the token is good, so that the profile has its turn.
+    stub.token = Answer(TOKEN) if good else Answer(token, statuses[0])
+    stub.user = Answer(PROFILE | profile if isinstance(profile, dict) else profile, statuses[1])
+    client = app.test_client()
+    response = sign_in(client)
+    signed_in = client.get("/whoami").json
+    assert signed_in is not None
+    if response.status_code == 302:
+        assert signed_in["is_authenticated"] is True
+        assert signed_in["union_id"]
+    else:
+        assert response.status_code in (400, 500, 502, 503)
+        assert any(f"<small>{code}</small>" in response.text for code in ERRORS)
+        assert signed_in["is_authenticated"] is False

@@ -3,10 +3,13 @@
     flask --app examples.site run
 
 Without FLASK_DINGTALK_CLIENT_ID in the environment it signs people in with a simulator of DingTalk
-that it brings along. With it, it needs FLASK_DINGTALK_CLIENT_SECRET and FLASK_SECRET_KEY as well.
+that it brings along. With it, it needs FLASK_DINGTALK_CLIENT_SECRET and FLASK_SECRET_KEY as well,
+and FLASK_DINGTALK_MEMBERS_ONLY, FLASK_DINGTALK_EMPLOYEE_PROFILE and FLASK_DINGTALK_REVALIDATE_AFTER
+do what simulated.py sets them to for the simulator.
 """
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from flask import Flask
@@ -24,8 +27,12 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
         DINGTALK_SCOPE="openid corpid",
         # The corpId of the company whose people may read /company; without it, no such page.
         COMPANY_CORP_ID=None,
+        # The name of the role that opens /approvals; without it, no such page.
+        APPROVER_ROLE=None,
         # What to call organisations on a page, by corpId: a sign-in brings no names.
         ORGANISATION_NAMES={},
+        # And departments, by number: an employee's record brings no names either.
+        DEPARTMENT_NAMES={},
         # Behind HTTPS, set FLASK_SESSION_COOKIE_SECURE=true as well.
         SESSION_COOKIE_SAMESITE="Lax",
     )
@@ -33,15 +40,21 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     app.config.update(config or {})
     development.keep_codes_off_the_console()
     if not app.config.get("DINGTALK_CLIENT_ID"):
-        development.use_simulator(app)
+        # Late: a site that has credentials does without.
+        from .simulated import use_simulator
+
+        use_simulator(app)
 
     accounts.init_app(app)
     user_logged_in.connect(views.say_hello, app)
     user_logged_out.connect(views.say_goodbye, app)
 
     app.register_blueprint(views.pages)
-    company = app.config["COMPANY_CORP_ID"]
+    # Guarded here and not in views.py: whose pages they are, is known only now.
+    company, role = app.config["COMPANY_CORP_ID"], app.config["APPROVER_ROLE"]
     if company:
-        # Guarded here and not in views.py: whose page it is, is known only now.
         app.add_url_rule("/company", view_func=login_required(corp_ids=[company])(views.company))
+    if role:
+        may_approve = partial(accounts.has_role, role=role)
+        app.add_url_rule("/approvals", view_func=login_required(check=may_approve)(views.approvals))
     return app

@@ -45,6 +45,12 @@ def remember(user: DingTalkUser, token: DingTalkToken | None) -> None:
     )
 
 
+def has_role(user: DingTalkUser, role: str) -> bool:
+    """Tell whether the company's directory gives a user a role of that name."""
+    roles = user.employee.roles if user.employee is not None else None
+    return any(each.name == role for each in roles or ())
+
+
 def _table() -> dict[str, Account]:
     table: dict[str, Account] = current_app.extensions["accounts"]
     return table

@@ -9,9 +9,12 @@ Language = Literal["en", "zh"]
 _TEXTS: Final[dict[str, tuple[str, str]]] = {
     "brand": ("Company portal", "企业门户"),
     "skip": ("Skip to content", "跳到正文"),
+    "comma": (", ", "、"),
     "nav": ("Pages", "页面"),
     "nav.home": ("Home", "首页"),
     "nav.profile": ("My profile", "我的资料"),
+    "nav.record": ("My record", "员工档案"),
+    "nav.approvals": ("Approvals", "待审批"),
     "nav.company": ("Notices", "公告"),
     "sign_out": ("Sign out", "退出登录"),
     "footer": (
@@ -26,6 +29,25 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
         "To use the real DingTalk, set {client_id} and {client_secret}.",
         "如需使用真实的钉钉，请设置 {client_id} 和 {client_secret}。",
     ),
+    "simulator.left": ("{nick} has left {organisation}.", "{nick}已离开{organisation}。"),
+    "simulator.return": ("Take them back", "请回公司"),
+    "simulator.returned": (
+        "{nick} is back at {organisation} and may sign in again.",
+        "{nick}已回到{organisation}，可以重新登录。",
+    ),
+    "simulator.leave": ("Let me leave the company", "我要离职"),
+    "simulator.leave.title": ("Simulator only", "仅限模拟器"),
+    "simulator.leave.text": (
+        "What if you left {organisation} now, still signed in? This site asks DingTalk again"
+        " every {seconds} seconds.",
+        "如果你现在离开{organisation}，而登录状态还在，会怎样？本站每 {seconds} 秒向钉钉核实一次。",
+    ),
+    "simulator.gone": (
+        "You have left {organisation}. DingTalk knows; this site asks again {seconds} seconds"
+        " after it last did. Then the next page behind the door wants you to sign in.",
+        "你已离开{organisation}。钉钉已经知道；本站在上次核实 {seconds} 秒后会再问一次，"
+        "届时打开需要登录的页面，就要重新登录了。",
+    ),
     "hello": ("Hello {nick}, you are signed in.", "{nick}，你好！登录成功。"),
     "goodbye": ("You are signed out.", "已退出登录。"),
     "home.title": ("Come in with DingTalk", "用钉钉，走进公司"),
@@ -39,6 +61,31 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
     "home.profile": (
         "What DingTalk tells this site about you, and what the site keeps.",
         "钉钉告诉了本站哪些信息，本站又记录了什么。",
+    ),
+    "home.record": (
+        "What the company's directory says of you: position, departments, roles.",
+        "公司通讯录中你的档案：职位、部门、角色。",
+    ),
+    "home.approvals": (
+        "For people with the role {role} alone, as the directory has it.",
+        "仅限角色为“{role}”的成员：以通讯录为准。",
+    ),
+    "home.tries": ("Three doors to try", "三扇门，试一试"),
+    "home.tries.outsider": ("Knock as 王五", "用王五登录"),
+    "home.tries.outsider.text": (
+        "DingTalk vouches for 王五, of another company. This site is for the people of"
+        " {organisation}.",
+        "钉钉认识王五，但王五不是{organisation}的人，而本站只对本公司成员开放。",
+    ),
+    "home.tries.role": ("Open Approvals as 李四", "用李四打开“待审批”"),
+    "home.tries.role.text": (
+        "One of us, and signed in. Yet this page wants a role that 李四 does not have.",
+        "是自己人，也登录了，但没有这一页要求的角色。",
+    ),
+    "home.tries.leaver": ("Leave the company", "离开公司"),
+    "home.tries.leaver.text": (
+        "The button is on My record. {seconds} seconds later, nobody is signed in.",
+        "按钮在“员工档案”页。{seconds} 秒之后，登录状态就失效了。",
     ),
     "home.api": ("JSON endpoint", "JSON 接口"),
     "home.api.lead": (
@@ -71,6 +118,43 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
         "No record: the site was restarted since you signed in.",
         "没有记录：登录之后本站重新启动过。",
     ),
+    "record.none": ("No record", "没有档案"),
+    "record.none.text": (
+        "The site did not ask the company's directory about you, or you are not in it.",
+        "本站没有查询公司通讯录，或者通讯录中没有你。",
+    ),
+    "record.directory": ("In the directory", "通讯录档案"),
+    "record.name": ("Name", "姓名"),
+    "record.title": ("Title", "职位"),
+    "record.job_number": ("Job number", "工号"),
+    "record.departments": ("Departments", "部门"),
+    "record.roles": ("Roles", "角色"),
+    "record.manager": ("Manager", "直属主管"),
+    "record.hired": ("Hired", "入职日期"),
+    "record.org_email": ("Org e-mail", "企业邮箱"),
+    "record.work_place": ("Work place", "办公地点"),
+    "record.empty": ("not filled in", "未填写"),
+    "record.standing": ("Standing", "身份标记"),
+    "record.active": ("DingTalk activated", "已激活钉钉"),
+    "record.admin": ("Administrator", "管理员"),
+    "record.boss": ("Boss", "企业老板"),
+    "record.senior": ("Senior manager mode", "高管模式"),
+    "record.yes": ("yes", "是"),
+    "record.no": ("no", "否"),
+    "record.ids": ("Three ids", "三种标识"),
+    "record.user_id": (
+        "A member within the organisation, for other APIs of DingTalk.",
+        "组织内的成员标识，调用钉钉其他接口时使用。",
+    ),
+    "record.union_id": (
+        "A person in all applications of the organisation, for a site's own records.",
+        "同一个人在该组织的所有应用中都相同，本站的记录以它关联。",
+    ),
+    "record.open_id": (
+        "A person within this one application.",
+        "只在这一个应用内有效的标识。",
+    ),
+    "record.raw": ("The record as DingTalk sent it", "钉钉返回的原始档案"),
     "profile.raw": ("What DingTalk sent", "钉钉返回的原始数据"),
     "api.title": ("For scripts", "供脚本使用"),
     "api.lead": ("The same, as JSON.", "同样的信息，以 JSON 返回。"),
@@ -98,6 +182,25 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
         "The last bus to the station now leaves at 21:10 instead of 20:40.",
         "开往地铁站的末班车由 20:40 调整为 21:10。",
     ),
+    "approvals.lead": (
+        "You see this page because you have the role {role}.",
+        "你的角色是“{role}”，因此可以看到此页。",
+    ),
+    "approvals.leave": ("Two days off", "年假两天"),
+    "approvals.leave.text": (
+        "Thursday and Friday of next week; somebody else covers the desk.",
+        "下周四、周五，工作已安排同事代理。",
+    ),
+    "approvals.travel": ("A trip to the trade fair", "出差参展"),
+    "approvals.travel.text": (
+        "Two people, two nights, by train. The stand is booked.",
+        "两人，两晚，乘高铁往返，展位已预订。",
+    ),
+    "approvals.screen": ("A second screen", "第二块显示器"),
+    "approvals.screen.text": (
+        "For the desk by the window, within this year's budget.",
+        "放在靠窗的工位，在今年的预算之内。",
+    ),
     "error.retry": ("Try again", "重试"),
     "error.home": ("Back to the home page", "返回首页"),
     "error.access_denied": ("You did not sign in", "你尚未登录"),
@@ -115,6 +218,21 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
         "You did not sign in in the name of the organisation that this page is for. Try again and"
         " choose that organisation, or another account.",
         "此页仅对指定组织开放。请重试并选择该组织，或使用其他账号。",
+    ),
+    "error.organisation_not_allowed.at_the_door": (
+        "This site is for our own people",
+        "本站仅对本公司成员开放",
+    ),
+    "error.organisation_not_allowed.at_the_door.text": (
+        "DingTalk vouched for who you are, but you are not in the directory of the company that"
+        " this site belongs to. If you should be, ask its administrator; or use another account.",
+        "钉钉确认了你的身份，但本公司的通讯录中没有你。如有疑问请联系公司管理员，或使用其他账号登录。",
+    ),
+    "error.not_permitted": ("This page is not open to you", "你没有权限访问此页"),
+    "error.not_permitted.text": (
+        "You are signed in, but your place in the company does not open this page. Another account"
+        " may.",
+        "你已登录，但你在公司中的角色不能访问此页。可以换个账号重试。",
     ),
     "error.other": ("That did not work", "操作未成功"),
     "error.other.text": (

@@ -1,8 +1,8 @@
 """The pages, and what all of them have in common."""
 
 import json
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta, timezone
+from typing import Any, Final
 
 from flask import Blueprint, Flask, Response, current_app, flash, jsonify, render_template, request
 
@@ -14,6 +14,10 @@ from .accounts import dingtalk
 pages = Blueprint("pages", __name__)
 pages.add_app_template_global(texts.say)
 pages.add_app_template_global(texts.language)
+pages.add_app_template_global(accounts.has_role)
+
+#: Where a company's days begin and end.
+_CHINA: Final = timezone(timedelta(hours=8))
 
 
 @pages.get("/")
@@ -35,6 +39,19 @@ def profile() -> str:
     )
 
 
+@pages.get("/record")
+@login_required
+def record() -> str:
+    """Show what the company's directory says of the user."""
+    employee = current_dingtalk_user.employee
+    return render_template(
+        "record.html",
+        user=current_dingtalk_user,
+        employee=employee,
+        raw=json.dumps(employee.raw if employee else None, ensure_ascii=False, indent=2),
+    )
+
+
 @pages.get("/api/me")
 @login_required
 def api_me() -> Response:
@@ -52,6 +69,11 @@ def api_me() -> Response:
 def company() -> str:
     """Show the notices of one organisation to its people; the factory adds route and guard."""
     return render_template("company.html")
+
+
+def approvals() -> str:
+    """Show what waits for a decision; the factory adds route and guard."""
+    return render_template("approvals.html")
 
 
 # --- What happens beside the pages ---
@@ -76,6 +98,8 @@ def show_error(error: DingTalkError) -> Response:
     response: Response = current_app.make_response(error.get_response(request.environ))
     if response.mimetype == "text/html":
         key = f"error.{error.error_code}"
+        if request.endpoint == "dingtalk.callback" and texts.has(f"{key}.at_the_door"):
+            key = f"{key}.at_the_door"
         response.set_data(
             render_template(
                 "error.html", error=error, text=key if texts.has(key) else "error.other"
@@ -108,6 +132,19 @@ def organisation_name(corp_id: str | None) -> str | None:
     """Return what the site calls an organisation: its name where configured, or its corpId."""
     names: dict[str, str] = current_app.config["ORGANISATION_NAMES"]
     return names.get(corp_id, corp_id) if corp_id else None
+
+
+@pages.app_template_filter()
+def department_name(number: int) -> str:
+    """Return what the site calls a department: its name where configured, or its number."""
+    names: dict[str, str] = current_app.config["DEPARTMENT_NAMES"]
+    return names.get(str(number), str(number))
+
+
+@pages.app_template_filter()
+def day(moment: datetime) -> str:
+    """Format a day of the company's calendar."""
+    return moment.astimezone(_CHINA).strftime("%Y-%m-%d")
 
 
 @pages.app_template_filter()

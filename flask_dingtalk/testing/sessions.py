@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from ..payload import SignedIn, pack
@@ -23,7 +24,7 @@ def signed_in(
     """
     app = client.application
     with app.app_context():
-        text = current().key_ring(app).session.seal(pack(SignedIn(user, token)))
+        text = current().key_ring(app).session.seal(pack(SignedIn(user, token, time.time())))
     with client.session_transaction() as session:
         session[USER_KEY] = text
     return client

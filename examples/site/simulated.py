@@ -1,0 +1,160 @@
+"""What makes the site run without credentials: a simulator of DingTalk, and people who can leave.
+
+Nothing of this is loaded by a site that has credentials.
+"""
+
+import atexit
+import secrets
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import click
+from flask import Blueprint, Flask, current_app, flash, redirect, request, url_for
+from werkzeug.wrappers import Response
+
+from flask_dingtalk import NotPermitted, current_dingtalk_user
+from flask_dingtalk.testing import DingTalkSimulator
+from flask_dingtalk.testing.people import Person, Role
+
+from . import texts
+
+_APPROVER: Final = "审批人"
+_DEPARTMENTS: Final = {"1": "全公司", "2": "研发部", "3": "市场部"}
+#: What the company's directory says of its people, by their names in the simulator.
+_RECORDS: Final[dict[str, dict[str, Any]]] = {
+    "zhang": {
+        "title": "总经理",
+        "job_number": "0001",
+        "department_ids": (1, 3),
+        "leads": (1,),
+        "roles": (Role(1, "主管理员", "默认"), Role(2, _APPROVER, "职务")),
+        "hired_at": datetime(2015, 3, 2, tzinfo=UTC),
+        "org_email": "zhang.san@org.example.com",
+        "work_place": "杭州",
+        "admin": True,
+        "boss": True,
+        "senior": True,
+    },
+    "li": {
+        "title": "工程师",
+        "job_number": "0042",
+        "department_ids": (2,),
+        "roles": (Role(3, "后端开发", "岗位"),),
+        "hired_at": datetime(2021, 7, 5, tzinfo=UTC),
+        "org_email": "li.si@org.example.com",
+        "work_place": "杭州",
+        "extension": '{"爱好":"骑行"}',
+    },
+}
+
+controls = Blueprint("simulator", __name__, url_prefix="/simulator")
+
+
+def use_simulator(app: Flask) -> None:
+    """Start a simulator of DingTalk that lives as long as this process, and point the app at it."""
+    simulator = DingTalkSimulator().start()
+    atexit.register(simulator.stop)
+    organisations = list(simulator.organisations.values())
+    app.config.from_mapping(
+        simulator.settings,
+        SIMULATED=True,
+        # Another one at each start signs everybody out, which suits a simulator that starts anew
+        # too. A site for real people keeps one for ever, the same in all its processes.
+        SECRET_KEY=secrets.token_hex(),
+        COMPANY_CORP_ID=organisations[0].corp_id,
+        APPROVER_ROLE=_APPROVER,
+        ORGANISATION_NAMES={each.corp_id: each.name for each in organisations},
+        DEPARTMENT_NAMES=_DEPARTMENTS,
+    )
+    for name, value in {
+        "DINGTALK_MEMBERS_ONLY": True,
+        "DINGTALK_EMPLOYEE_PROFILE": True,
+        # So short that a visitor can wait for it. An hour is plenty for a real site.
+        "DINGTALK_REVALIDATE_AFTER": 10,
+    }.items():
+        app.config.setdefault(name, value)
+    for name in _RECORDS:
+        _settle_in(simulator, simulator.users[name])
+    app.extensions["simulator"] = simulator
+    app.register_blueprint(controls)
+    click.echo(
+        f" * No FLASK_DINGTALK_CLIENT_ID: signing in with a simulator at {simulator.url}", err=True
+    )
+
+
+def _settle_in(simulator: DingTalkSimulator, person: Person) -> None:
+    """Give a member of the company the record that the directory has of them."""
+    membership = person.memberships[simulator.application.corp_id]
+    for field, value in _RECORDS[person.name].items():
+        setattr(membership, field, value)
+    if person.name == "li":
+        boss = simulator.users["zhang"].memberships.get(simulator.application.corp_id)
+        membership.manager_user_id = boss.user_id if boss else None
+
+
+# --- Leaving the company, and coming back ---
+
+
+@controls.before_request
+def refuse_other_sites() -> None:
+    """Refuse a form that another site sent (W3C Fetch Metadata)."""
+    if request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin":
+        raise NotPermitted("a form that another site sent")
+
+
+@controls.post("/leave")
+def leave() -> Response:
+    """Let whoever is signed in leave the company; they stay signed in until the site asks."""
+    simulator = _simulator()
+    for person in _people(simulator):
+        is_member = simulator.application.corp_id in person.memberships
+        if is_member and person.union_id == current_dingtalk_user.union_id:
+            simulator.leave(person)
+            flash(
+                texts.say(
+                    "simulator.gone",
+                    organisation=_company(simulator),
+                    seconds=f"{current_app.config['DINGTALK_REVALIDATE_AFTER']}",
+                )
+            )
+    return redirect(url_for("pages.home"), 303)
+
+
+@controls.post("/return")
+def come_back() -> Response:
+    """Take back somebody who left, with the record that they had."""
+    simulator = _simulator()
+    for person in gone():
+        if person.name != request.form.get("person"):
+            continue
+        membership = simulator.join(person)
+        # The company stays the first one that is offered at the sign-in.
+        person.memberships = {simulator.application.corp_id: membership} | person.memberships
+        _settle_in(simulator, person)
+        flash(
+            texts.say(
+                "simulator.returned", nick=person.nick or "", organisation=_company(simulator)
+            )
+        )
+    return redirect(url_for("pages.home"), 303)
+
+
+@controls.app_template_global()
+def gone() -> list[Person]:
+    """Return who has left the company."""
+    simulator = _simulator()
+    corp_id = simulator.application.corp_id
+    return [person for person in _people(simulator) if corp_id not in person.memberships]
+
+
+def _people(simulator: DingTalkSimulator) -> list[Person]:
+    return [simulator.users[name] for name in _RECORDS]
+
+
+def _company(simulator: DingTalkSimulator) -> str:
+    return simulator.organisations[simulator.application.corp_id].name
+
+
+def _simulator() -> DingTalkSimulator:
+    simulator: DingTalkSimulator = current_app.extensions["simulator"]
+    return simulator
