@@ -55,6 +55,23 @@ CALLBACK_AUTH_CODE: Final = "authCode"
 CALLBACK_CODE: Final = "code"
 CALLBACK_ERROR: Final = "error"
 
+# --- The embedded QR code [obtain-identity-credentials] -------------------------------------------
+
+#: What the success callback gets, besides `STATE`.
+QR_REDIRECT_URL: Final = "redirectUrl"
+QR_AUTH_CODE: Final = "authCode"
+#: The error callback gets a text, or an object of these two. Seen, not documented.
+QR_ERROR_CODE: Final = "errorCode"
+QR_ERROR_MESSAGE: Final = "errorMsg"
+#: Tells the two apart in the message from the frame. Seen for failures, not documented.
+QR_SUCCESS: Final = "success"
+#: 你不在组织内. Seen, not documented.
+QR_NOT_IN_ORGANISATION: Final = 11055
+#: 应用不存在. Seen, not documented.
+QR_UNKNOWN_APPLICATION: Final = 900103
+#: redirect_uri未授权. [server-api-error-codes-1]
+QR_REDIRECT_URI_NOT_REGISTERED: Final = 50001
+
 # --- User access token [obtain-user-token] -------------------------------------------------------
 
 USER_ACCESS_TOKEN_PATH: Final = "/v1.0/oauth2/userAccessToken"
@@ -129,6 +146,29 @@ RESULT: Final = "result"
 #: 0 employee, 1 external contact, as a number or quoted.
 CONTACT_TYPE: Final = "contact_type"
 
+# --- Sign-in inside the client [jsapi-request-auth-code] ------------------------------------------
+
+#: Arguments of ``dd.requestAuthCode``.
+JSAPI_CORP_ID: Final = "corpId"
+JSAPI_CLIENT_ID: Final = "clientId"
+#: What its callbacks get.
+JSAPI_CODE: Final = "code"
+JSAPI_ERROR_CODE: Final = "errorCode"
+JSAPI_ERROR_MESSAGE: Final = "errorMessage"
+#: No application of that organisation has the page's domain.
+#: [obtain-the-micro-application-exemption-authorization-code]
+JSAPI_UNKNOWN_DOMAIN: Final = 3
+#: The code, spent for a person. [obtain-the-userid-of-a-user-by-using-the-log-free]
+GET_USER_INFO_PATH: Final = "/topapi/v2/user/getuserinfo"
+USER_INFO_CODE: Final = "code"
+USER_INFO_NAME: Final = "name"
+USER_INFO_ASSOCIATED_UNION_ID: Final = "associated_unionid"
+USER_INFO_DEVICE_ID: Final = "device_id"
+#: Is an admin.
+USER_INFO_ADMIN: Final = "sys"
+#: 1 main admin, 2 sub-admin, 100 boss, 0 anyone else.
+USER_INFO_ADMIN_LEVEL: Final = "sys_level"
+
 # --- The employee record [query-user-details] -----------------------------------------------------
 
 EMPLOYEE_NAME: Final = "name"
@@ -195,6 +235,9 @@ PERMISSION_USER_READ: Final = "Contact.User.Read"
 PERMISSION_USER_MOBILE: Final = "Contact.User.mobile"
 #: For `USER_ACCESS_TOKEN_PATH`; every new application has it. [obtain-user-token]
 PERMISSION_APP_BASE: Final = "open_app_api_base"
+#: For `GET_USER_INFO_PATH`; every new application has it.
+#: [obtain-the-userid-of-a-user-by-using-the-log-free]
+PERMISSION_BASE: Final = "qyapi_base"
 #: For `GET_BY_UNION_ID_PATH` and `USER_GET_PATH`. [query-a-user-by-the-union-id]
 PERMISSION_GET_MEMBER: Final = "qyapi_get_member"
 #: ``mobile`` of the employee record (企业员工手机号信息). [query-user-details]
@@ -254,6 +297,11 @@ ERRCODE_WRONG_PARAMETER: Final = 400002
 ERRCODE_TOKEN_BLANK: Final = 40000
 ERRCODE_TOKEN_INVALID: Final = 40014
 ERRCODE_CREDENTIALS_MISSING: Final = 40035
+#: Used, expired, made up, or of the other kind.
+ERRCODE_UNKNOWN_CODE: Final = 40078
+#: Outside the visible range, or an organisation that has not authorised the application.
+ERRCODE_NOT_AUTHORISED: Final = 40079
+ERRCODE_CODE_MISSING: Final = 41026
 #: Not in the global table; seen at `GETTOKEN_PATH`.
 ERRCODE_CREDENTIALS_WRONG: Final = 40096
 ERRCODE_WANTS_GET: Final = 43001

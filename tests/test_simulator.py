@@ -1,5 +1,8 @@
 """The simulator keeps DingTalk's rules: plain HTTP, literals as DingTalk's documents spell them."""
 
+import hashlib
+import html
+import json
 import logging
 import re
 import socket
@@ -17,6 +20,7 @@ from flask import Flask, redirect, request
 from flask_dingtalk import testing
 from flask_dingtalk.testing import DingTalkSimulator, SimulatorError
 from flask_dingtalk.testing.fixtures import dingtalk_simulator
+from flask_dingtalk.testing.qr_symbol import draw
 
 __all__ = ["dingtalk_simulator"]
 
@@ -1160,6 +1164,444 @@ class TestPages:
         assert "consent" in http.choose("free").text
 
 
+class TestQrCode:
+    """The frame that DTFrameLogin opens."""
+
+    SCRIPT = "/dingding/h5-dingtalk-login/0.21.0/ddlogin.js"
+
+    def open(
+        self, http: Http, embedder: str = "http://localhost", **changes: str | None
+    ) -> requests.Response:
+        """Load the frame as the script does."""
+        return http.get(f"/oauth2/qr?origin={quote(embedder, safe='')}&{http.query(**changes)}")
+
+    def scan(self, http: Http, page: requests.Response, user: str) -> requests.Response:
+        """Scan the code that a page shows, or send the form again that a scan led to."""
+        ticket = re.search(r'name="ticket" value="([^"]+)"', page.text)
+        assert ticket is not None, page.text
+        action = re.search(r'action="([^"]+)"', page.text)
+        assert action is not None
+        return http.post(
+            html.unescape(action[1]),
+            data={"ticket": ticket[1], "person": user, "decision": "agree"},
+        )
+
+    def told(self, page: requests.Response) -> tuple[dict[str, Any], str, str] | None:
+        """Return what a page tells the one around it: message, whom, and how often."""
+        found = re.search(r'data-message="(.*?)" data-target="(.*?)" data-times="(\d)"', page.text)
+        return found and (json.loads(html.unescape(found[1])), found[2], found[3])
+
+    def test_has_a_script(self, http: Http) -> None:
+        """It comes for any site, at the path that it has at DingTalk."""
+        answer = http.get(self.SCRIPT)
+        assert answer.headers["Content-Type"] == "text/javascript; charset=utf-8"
+        assert answer.headers["Access-Control-Allow-Origin"] == "*"
+        assert "window.DTFrameLogin = " in answer.text
+
+    def test_may_be_framed(self, http: Http) -> None:
+        """Other pages may not; a script runs in it, but only its own; and no cookie is set."""
+        answer = self.open(http)
+        policy = answer.headers["Content-Security-Policy"]
+        assert policy.startswith("default-src 'none'; style-src 'nonce-")
+        assert re.search(r"base-uri 'none'; script-src 'nonce-[\w-]+'; form-action 'self'$", policy)
+        assert "Set-Cookie" not in answer.headers
+
+    def test_tells_the_page_the_result(self, http: Http) -> None:
+        """Callback, code and state go to the origin of the callback alone."""
+        done = self.scan(http, self.scan(http, self.open(http, state="s t"), "li"), "li")
+        told = self.told(done)
+        assert told is not None
+        message, target, times = told
+        code = message["authCode"]
+        assert message == {
+            "success": True,
+            "redirectUrl": f"{CALLBACK}?code={code}&authCode={code}&state=s%20t",
+            "authCode": code,
+            "state": "s t",
+        }
+        assert (target, times) == ("http://localhost", "1")
+        token = http.user_token(code=code).json()
+        assert "corpId" not in token
+        assert http.me(token["accessToken"]).json()["nick"] == "李四"
+
+    def test_yields_the_organisation_asked_for(self, http: Http, own: str) -> None:
+        """The code is for the organisation that the page named."""
+        page = self.open(http, scope="openid corpid", org_type="management", corpId=own, state=None)
+        told = self.told(self.scan(http, self.scan(http, page, "zhang"), "zhang"))
+        assert told is not None
+        assert set(told[0]) == {"success", "redirectUrl", "authCode"}
+        assert http.user_token(code=told[0]["authCode"]).json()["corpId"] == own
+
+    @pytest.mark.parametrize(
+        "name", ["client_id", "redirect_uri", "response_type", "scope", "prompt"]
+    )
+    def test_wants_its_parameters(self, http: Http, name: str) -> None:
+        """What is missing is named, in a text."""
+        changes: dict[str, Any] = {name: None}
+        page = self.open(http, **changes)
+        assert reason(page) == "missing"
+        told = self.told(page)
+        assert told is not None
+        assert told[0] == {"success": False, "errorMsg": f"The sign-in link has no {name}."}
+
+    @pytest.mark.parametrize(
+        ("name", "changes"),
+        [
+            pytest.param(
+                "org_type", {"scope": "openid corpid", "corpId": "dingx"}, id="without-org-type"
+            ),
+            pytest.param(
+                "corpId",
+                {"scope": "openid corpid", "org_type": "management"},
+                id="without-corp-id",
+            ),
+            pytest.param("exclusiveCorpId", {"exclusiveLogin": "true"}, id="without-exclusive"),
+        ],
+    )
+    def test_wants_more_than_a_link(self, http: Http, name: str, changes: dict[str, str]) -> None:
+        """For an organisation both parameters are needed, where a link needs none."""
+        page = self.open(http, **changes)
+        assert reason(page) == "missing"
+        assert f"The sign-in link has no {name}." in page.text
+
+    def test_wants_an_encoded_redirect_uri(self, http: Http) -> None:
+        """What is not encoded is refused, what is twice is not registered."""
+        query = http.query(redirect_uri=None)
+        page = http.get(f"/oauth2/qr?origin=http%3A%2F%2Flocalhost&{query}&redirect_uri={CALLBACK}")
+        assert reason(page) == "unencoded"
+        assert reason(self.open(http, redirect_uri=quote(CALLBACK, safe=""))) == "redirect_uri"
+
+    @pytest.mark.parametrize(
+        ("changes", "code", "text"),
+        [
+            pytest.param({"client_id": "x"}, 900103, "应用不存在", id="application"),
+            pytest.param(
+                {"redirect_uri": "http://localhost:0/"},
+                50001,
+                "redirect_uri未授权",
+                id="redirect-uri",
+            ),
+        ],
+    )
+    def test_has_dingtalks_codes(
+        self, http: Http, changes: dict[str, Any], code: int, text: str
+    ) -> None:
+        """Where one is known, the page is told an object."""
+        told = self.told(self.open(http, **changes))
+        assert told is not None
+        assert told[0] == {"success": False, "errorCode": code, "errorMsg": text}
+
+    @pytest.mark.parametrize("preselected", [False, True], ids=["owner", "preselected"])
+    def test_stops_who_is_not_in_the_organisation(
+        self, http: Http, own: str, preselected: bool
+    ) -> None:
+        """Where it is the application's own, or the one that the page named."""
+        http.simulator.application.admits_outsiders = preselected
+        changes = {"scope": "openid corpid", "org_type": "management", "corpId": own}
+        page = self.scan(http, self.open(http, **(changes if preselected else {})), "wang")
+        told = self.told(page)
+        assert told is not None
+        assert told[0] == {
+            "success": False,
+            "errorCode": 11055,
+            "errorMsg": "操作失败，你不在组织内",
+        }
+
+    @pytest.mark.parametrize(
+        "embedder",
+        [
+            pytest.param("https://localhost", id="scheme"),
+            pytest.param("http://127.0.0.1", id="host"),
+            pytest.param("http://localhost:5000", id="port"),
+            pytest.param("nonsense", id="none"),
+            pytest.param("", id="empty"),
+        ],
+    )
+    def test_has_no_effect_at_another_origin(self, http: Http, embedder: str) -> None:
+        """A hint says why; no page is told anything, not even about an error."""
+        page = self.open(http, embedder)
+        assert 'data-hint="origin"' in page.text
+        issued = http.simulator.secrets
+        done = self.scan(http, self.scan(http, page, "li"), "li")
+        assert self.told(done) is None
+        assert http.simulator.secrets == issued
+        assert self.told(self.open(http, embedder, client_id="dingother")) is None
+
+    @pytest.mark.parametrize(
+        ("callback", "embedder"),
+        [
+            pytest.param("http://LOCALHOST:80/x", "http://localhost", id="normal"),
+            pytest.param("https://localhost:443/x", "https://localhost", id="tls"),
+            pytest.param("http://[::1]:5000/x", "http://[::1]:5000", id="v6"),
+        ],
+    )
+    def test_compares_origins_as_browsers_write_them(
+        self, http: Http, callback: str, embedder: str
+    ) -> None:
+        """Without the scheme's own port, in small letters."""
+        http.simulator.application.redirect_urls = [callback]
+        page = self.open(http, embedder, redirect_uri=callback)
+        assert "data-hint" not in page.text
+
+    def test_expires(self, http: Http) -> None:
+        """After three minutes of the simulator's time; the page notices by itself as well."""
+        page = self.open(http)
+        refresh = re.search(r'http-equiv="refresh" content="180; url=([^"]+)"', page.text)
+        assert refresh is not None
+        assert "data-expired" in http.get(html.unescape(refresh[1])).text
+        http.simulator.advance(179)
+        confirm = self.scan(http, page, "li")
+        assert "data-expired" not in confirm.text
+        http.simulator.advance(1)
+        assert "data-expired" in self.scan(http, confirm, "li").text
+        assert "data-expired" in self.scan(http, page, "li").text
+
+    def test_is_good_for_one_sign_in(self, http: Http) -> None:
+        """A code that has been confirmed cannot be confirmed again."""
+        confirm = self.scan(http, self.open(http), "li")
+        self.scan(http, confirm, "li")
+        assert "data-expired" in self.scan(http, confirm, "li").text
+
+    def test_offers_the_phones_of_those_who_may(self, http: Http, other: str) -> None:
+        """With exclusive accounts, those of that organisation; others are not taken either."""
+        page = self.open(http, exclusiveLogin="true", exclusiveCorpId=other)
+        assert ("王五" in page.text, "李四" in page.text) == (True, False)
+        assert reason(self.scan(http, page, "li")) == "form"
+        assert reason(self.scan(http, self.open(http), "nobody")) == "form"
+
+    def test_says_that_nobody_is_there(self, http: Http) -> None:
+        """An organisation may have no accounts of its own."""
+        http.simulator.add_organisation("dingnew", "新公司")
+        page = self.open(http, exclusiveLogin="true", exclusiveCorpId="dingnew")
+        assert "Nobody here has an account." in page.text
+
+    def test_is_drawn_anew_each_time(self, http: Http) -> None:
+        """No two codes look alike."""
+        codes = {re.findall(r'class="qr".*?</svg>', self.open(http).text)[0] for _ in range(3)}
+        assert len(codes) == 3
+
+    @pytest.mark.parametrize(
+        ("content", "digest"),
+        [
+            pytest.param("http://127.0.0.1:8765/?qr=Aa-_09", "812b8d1da3246fd8", id="address"),
+            pytest.param("钉" * 35 + "!", "8e8d4f0d45a1e089", id="longest"),
+        ],
+    )
+    def test_is_a_real_one(self, content: str, digest: str) -> None:
+        """The pictures are the ones that OpenCV's reader has read."""
+        assert hashlib.sha256(draw(content).encode()).hexdigest()[:16] == digest
+
+    def test_has_no_room_for_more(self) -> None:
+        """A text that does not fit is an error, not a code that cannot be read."""
+        with pytest.raises(ValueError, match="107 bytes do not fit, only 106"):
+            draw("x" * 107)
+
+
+class TestInClient:
+    """dd.requestAuthCode, as far as the simulator stands in for the client."""
+
+    def ask(self, http: Http, origin: str | None = "http://localhost:5000", **changes: str) -> Any:
+        """Ask for a code as the script does in a page of that origin."""
+        application = http.simulator.application
+        body = {"corpId": application.corp_id, "clientId": application.client_id, **changes}
+        headers = {"Origin": origin} if origin else {}
+        answer = http.post("/in-client/code", data=body, headers=headers)
+        assert answer.status_code == 200
+        assert answer.headers["Access-Control-Allow-Origin"] == (origin or "null")
+        assert answer.headers["Vary"] == "Origin"
+        return answer.json()
+
+    def test_has_a_script(self, http: Http) -> None:
+        """It comes for any site, at the path that it has at DingTalk."""
+        answer = http.get("/dingding/dingtalk-jsapi/3.1.0/dingtalk.open.js")
+        assert answer.headers["Content-Type"] == "text/javascript; charset=utf-8"
+        assert answer.headers["Access-Control-Allow-Origin"] == "*"
+        assert "window.dd = " in answer.text
+
+    def test_gives_a_code_of_who_holds_the_phone(self, http: Http) -> None:
+        """It is zhang's until it is passed on."""
+        names = []
+        for user in (None, "li"):
+            if user:
+                http.simulator.in_client_user = user
+            answer = self.ask(http)
+            assert set(answer) == {"code"}
+            assert answer["code"] in http.simulator.secrets
+            info = http.oapi("/topapi/v2/user/getuserinfo", code=answer["code"])
+            names.append(info["result"]["name"])
+        assert names == ["张三", "李四"]
+
+    @pytest.mark.parametrize("corp_id", ["", "dingx", "other"])
+    def test_wants_an_organisation_of_the_person(
+        self, http: Http, other: str, corp_id: str
+    ) -> None:
+        """An empty, an unknown, and somebody else's corpId are invalid."""
+        http.simulator.in_client_user = "li"
+        answer = self.ask(http, corpId=other if corp_id == "other" else corp_id)
+        assert answer == {"errorMessage": "invalid corpid"}
+
+    @pytest.mark.parametrize(
+        ("origin", "host"),
+        [
+            pytest.param("https://app.example.com:8443", "app.example.com", id="domain"),
+            pytest.param("null", "", id="null"),
+            pytest.param(None, "", id="none"),
+        ],
+    )
+    def test_wants_a_page_of_the_applications_domain(
+        self, http: Http, origin: str | None, host: str
+    ) -> None:
+        """The error names the domain; scheme and port do not matter."""
+        assert "code" in self.ask(http, "https://localhost:8443")
+        http.simulator.application.redirect_urls.append("http://[broken")
+        error = {"errorCode": 3, "errorMessage": f"对应企业没有{host}域名微应用"}
+        assert self.ask(http, origin) == error
+
+    @pytest.mark.parametrize("mistake", ["release", "client", "organisation"])
+    def test_wants_an_application_of_that_organisation(
+        self, http: Http, other: str, mistake: str
+    ) -> None:
+        """Unreleased, of another Client ID, not in that organisation: there is none."""
+        changes = {"client": {"clientId": "dingx"}, "organisation": {"corpId": other}}
+        http.simulator.application.released = mistake != "release"
+        assert self.ask(http, **changes.get(mistake, {}))["errorCode"] == 3
+
+    def test_phone_can_be_passed_on(self, http: Http) -> None:
+        """A page shows who holds it; the base address leads there and sets no cookie."""
+        index = http.get("/")
+        assert 'href="/oauth2/phone"' in index.text
+        assert "Set-Cookie" not in index.headers
+        page = http.get("/oauth2/phone")
+        assert page.text.count('value="zhang" aria-current="true"') == 1
+        answer = http.submit(page, "/oauth2/phone", person="wang")
+        assert (answer.status_code, answer.headers["Location"]) == (303, "/oauth2/phone")
+        assert http.simulator.in_client_user == "wang"
+        assert 'value="wang" aria-current="true"' in http.get("/oauth2/phone").text
+
+    def test_phone_is_passed_to_nobody_else(self, http: Http) -> None:
+        """Neither to an unknown person nor by another site."""
+        page = http.get("/oauth2/phone")
+        assert reason(http.submit(page, "/oauth2/phone", person="nobody")) == "form"
+        assert reason(http.post("/oauth2/phone", data={"person": "li"})) == "form"
+        assert http.simulator.in_client_user == "zhang"
+
+
+class TestUserInfo:
+    """POST /topapi/v2/user/getuserinfo."""
+
+    PATH = "/topapi/v2/user/getuserinfo"
+
+    def errcode(self, http: Http, code: str) -> Any:
+        """Spend a code; return the error code and its text."""
+        answer = http.oapi(self.PATH, code=code)
+        return answer["errcode"], answer["errmsg"]
+
+    def test_tells_whose_code_it_was(self, http: Http, own: str) -> None:
+        """Every field has its documented name and type."""
+        simulator = http.simulator
+        li = simulator.users["li"]
+        answer = http.oapi(self.PATH, code=simulator.in_client_code("li"))
+        assert re.fullmatch(r"[0-9a-f]{12}", answer.pop("request_id"))
+        result = answer["result"]
+        assert re.fullmatch(r"\w{24}", result.pop("associated_unionid"))
+        assert re.fullmatch(r"\w{32}", result.pop("device_id"))
+        assert answer == {
+            "errcode": 0,
+            "errmsg": "ok",
+            "result": {
+                "userid": li.memberships[own].user_id,
+                "unionid": li.union_id,
+                "name": "李四",
+                "sys": False,
+                "sys_level": 0,
+            },
+        }
+
+    @pytest.mark.parametrize(
+        ("is_admin", "is_boss", "level"),
+        [
+            pytest.param(True, False, 1, id="admin"),
+            pytest.param(True, True, 100, id="boss"),
+            pytest.param(False, True, 100, id="boss-alone"),
+        ],
+    )
+    def test_tells_who_is_an_admin(
+        self, http: Http, own: str, is_admin: bool, is_boss: bool, level: int
+    ) -> None:
+        """The main admin is 1, the boss 100."""
+        membership = http.simulator.users["li"].memberships[own]
+        membership.admin, membership.boss, membership.name = is_admin, is_boss, "李工"
+        result = http.oapi(self.PATH, code=http.simulator.in_client_code("li"))["result"]
+        assert (result["sys"], result["sys_level"]) == (is_admin, level)
+        assert result["name"] == "李工"
+
+    def test_takes_json(self, http: Http) -> None:
+        """Not documented, but in use."""
+        query = {"access_token": http.app_token().json()["accessToken"]}
+        body = {"code": http.simulator.in_client_code("li")}
+        assert http.post(self.PATH, params=query, json=body).json()["errcode"] == 0
+
+    def test_takes_a_code_once(self, http: Http) -> None:
+        """The second time it does not exist."""
+        code = http.simulator.in_client_code("li")
+        assert self.errcode(http, code)[0] == 0
+        assert self.errcode(http, code) == (40078, "不存在的临时授权码")
+
+    def test_takes_a_code_for_five_minutes(self, http: Http) -> None:
+        """Until just before, not from then on."""
+        codes = [http.simulator.in_client_code("li") for _ in range(2)]
+        http.simulator.advance(290)
+        assert self.errcode(http, codes[0])[0] == 0
+        http.simulator.advance(10)
+        assert self.errcode(http, codes[1])[0] == 40078
+
+    def test_takes_no_other_code(self, http: Http) -> None:
+        """Neither a made up one, nor a browser's, nor another application's."""
+        simulator = http.simulator
+        browsers = simulator.authorization_code("li")
+        code = simulator.in_client_code("li")
+        assert [self.errcode(http, each)[0] for each in ("x", browsers)] == [40078, 40078]
+        assert http.user_token(code=browsers).status_code == 200
+        simulator.application.client_id = "dinganother"
+        assert self.errcode(http, code)[0] == 40078
+
+    def test_alone_takes_the_code(self, http: Http) -> None:
+        """A browser's endpoint does not know it, and does not spend it."""
+        code = http.simulator.in_client_code("li")
+        assert refused(http.user_token(code=code)) == (400, "invalidParameter.authCode.notFound")
+        assert self.errcode(http, code)[0] == 0
+
+    def test_wants_a_code(self, http: Http) -> None:
+        """Without one it says which parameter is missing, by its old name."""
+        assert self.errcode(http, "") == (41026, "缺少tmp_auth_code")
+
+    def test_wants_the_person_in_the_visible_range(self, http: Http) -> None:
+        """Those outside are as good as unknown."""
+        http.simulator.application.visible_to = {"li"}
+        assert self.errcode(http, http.simulator.in_client_code("li"))[0] == 0
+        code = http.simulator.in_client_code("zhang")
+        assert self.errcode(http, code) == (40079, "不存在的授权信息")
+
+    def test_wants_a_code_of_the_applications_organisation(self, http: Http, other: str) -> None:
+        """Another organisation has not authorised it; who left is in none."""
+        foreign = http.simulator.in_client_code("zhang", corp_id=other)
+        former = http.simulator.in_client_code("li")
+        http.simulator.leave("li")
+        assert [self.errcode(http, each)[0] for each in (foreign, former)] == [40079, 40079]
+
+    def test_wants_a_token_and_its_permission(self, http: Http) -> None:
+        """Both refusals come wrapped in 88; the code is not spent by them."""
+        code = http.simulator.in_client_code("li")
+        answer = http.post(self.PATH, params={"access_token": "x"}, data={"code": code}).json()
+        assert (answer["errcode"], answer["sub_code"]) == (88, "40014")
+        http.simulator.application.permissions.remove("qyapi_base")
+        answer = http.oapi(self.PATH, code=code)
+        assert (answer["errcode"], answer["sub_code"]) == (88, "60011")
+        assert "[qyapi_base]" in answer["sub_msg"]
+        http.simulator.application.permissions.add("qyapi_base")
+        assert self.errcode(http, code)[0] == 0
+
+
 def site(simulator: DingTalkSimulator, **changes: str) -> Flask:
     """Build the smallest site that signs in; its callback answers with its query."""
     app = Flask("site")
@@ -1568,6 +2010,12 @@ class TestServer:
             "DINGTALK_AUTHORIZE_URL": f"{simulator.url}/oauth2/auth",
             "DINGTALK_API_BASE_URL": simulator.url,
             "DINGTALK_OAPI_BASE_URL": simulator.url,
+            "DINGTALK_QR_SCRIPT_URL": (
+                f"{simulator.url}/dingding/h5-dingtalk-login/0.21.0/ddlogin.js"
+            ),
+            "DINGTALK_JSAPI_URL": (
+                f"{simulator.url}/dingding/dingtalk-jsapi/3.1.0/dingtalk.open.js"
+            ),
         }
         simulator.settings.clear()
         assert simulator.settings
@@ -1732,6 +2180,10 @@ class TestWorld:
             ),
             pytest.param(
                 lambda it: it.authorization_code("li", corp_id="dingx"), "no member", id="code"
+            ),
+            pytest.param(lambda it: it.in_client_code("wang"), "no member", id="in-client-code"),
+            pytest.param(
+                lambda it: setattr(it, "in_client_user", "nobody"), "no user 'nobody'", id="phone"
             ),
             pytest.param(lambda it: it.advance(-1), "only moves forward", id="clock"),
         ],

@@ -11,7 +11,7 @@ from urllib.parse import SplitResult, quote, urlencode, urlsplit
 from werkzeug.datastructures import MultiDict
 
 from .. import wire
-from .people import Application
+from .people import Application, Organisation, Person
 from .world import World
 
 AUTHORIZE_PATH: Final = urlsplit(wire.AUTHORIZE_URL).path
@@ -85,6 +85,39 @@ class AuthorizationRequest:
             exclusive_corp_id=exclusive_corp_id,
         )
 
+    @property
+    def origin(self) -> str | None:
+        """Scheme, host and port of the callback."""
+        return origin_of(self.redirect_uri)
+
+    def people(self, world: World) -> list[Person]:
+        """List those who have an account of the kind that the sign-in link wants."""
+        corp_id = self.exclusive_corp_id
+        people = world.users.values()
+        return [person for person in people if corp_id is None or corp_id in person.corp_ids]
+
+    def choices(self, world: World, person: Person) -> list[Organisation]:
+        """List the organisations that the person may act for; `Refused` if that cannot be."""
+        owner = world.application.corp_id
+        name = person.nick or person.name
+        if owner not in person.corp_ids and not world.application.admits_outsiders:
+            organisation = world.organisations[owner].name
+            raise Refused("outsider", status=403, name=name, organisation=organisation)
+        if not self.wants_corp:
+            return []
+        choices = [
+            world.organisations[corp_id]
+            for corp_id in person.corp_ids
+            if person.memberships[corp_id].admin or not self.managed_only
+        ]
+        if self.corp_id is not None:
+            choices = [choice for choice in choices if choice.corp_id == self.corp_id]
+            if not choices:
+                raise Refused("not_member", status=403, sent=self.corp_id, name=name)
+        if not choices:
+            raise Refused("no_organisation", status=403, name=name)
+        return choices
+
     def callback(self, parameters: dict[str, str]) -> str:
         """Return the address that brings the browser back, with the state as it came."""
         if self.state is not None:
@@ -109,6 +142,23 @@ def redirect_url_known(url: str, registered: Iterable[str]) -> bool:
         if same_host and (any_port or _port(sent) == _port(candidate)):
             return True
     return False
+
+
+def origin_of(url: str) -> str | None:
+    """Return scheme, host and port the way browsers write an origin; ``None`` if there is none."""
+    parts = _split(url)
+    if parts is None:
+        return None
+    host = f"[{parts.hostname}]" if ":" in str(parts.hostname) else parts.hostname
+    port = "" if _port(parts) == _PORTS[parts.scheme] else f":{parts.port}"
+    return f"{parts.scheme}://{host}{port}"
+
+
+def host_known(url: str, registered: Iterable[str]) -> bool:
+    """Compare the host alone with the registered URLs, as the DingTalk client does."""
+    sent = _split(url)
+    known = {parts.hostname for parts in map(_split, registered) if parts is not None}
+    return sent is not None and sent.hostname in known
 
 
 def _split(url: str) -> SplitResult | None:

@@ -17,10 +17,13 @@ REFRESH_TOKEN_LIFETIME: Final = 30 * 86400
 
 
 @dataclass(frozen=True, slots=True)
-class _Code:
+class Code:
+    """A code that has not been spent. The two kinds are good at one endpoint each."""
+
     client_id: str
     person: Person
     corp_id: str | None
+    in_client: bool
     expires_at: float
 
 
@@ -49,30 +52,39 @@ class Grants:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._codes: dict[str, _Code] = {}
+        self._codes: dict[str, Code] = {}
         self._grants: list[UserGrant] = []
         self._app_tokens: list[_AppToken] = []
         #: Every code and token so far, dead or alive.
         self.issued: set[str] = set()
 
-    def issue_code(self, person: Person, corp_id: str | None) -> str:
+    def issue_code(self, person: Person, corp_id: str | None, *, in_client: bool = False) -> str:
         """Return a code for one exchange by the present application."""
         code = self._secret(random_text(32).lower())
-        self._codes[code] = _Code(
-            self._world.application.client_id, person, corp_id, self._world.now() + CODE_LIFETIME
+        self._codes[code] = Code(
+            self._world.application.client_id,
+            person,
+            corp_id,
+            in_client,
+            self._world.now() + CODE_LIFETIME,
         )
         return code
 
-    def redeem(self, code: str) -> UserGrant | None:
-        """Exchange a code; ``None`` if it is used, expired, made up or another application's."""
+    def spend(self, code: str, *, in_client: bool) -> Code | None:
+        """Use a code up; ``None`` if it is used, expired, made up, or not meant for this."""
         found = self._codes.get(code)
         client_id = self._world.application.client_id
-        if found is None or found.client_id != client_id:
+        if found is None or (found.client_id, found.in_client) != (client_id, in_client):
             return None
         del self._codes[code]
-        now = self._world.now()
-        if found.expires_at <= now:
+        return found if found.expires_at > self._world.now() else None
+
+    def redeem(self, code: str) -> UserGrant | None:
+        """Exchange a browser's code for tokens; ``None`` if it is no good."""
+        found = self.spend(code, in_client=False)
+        if found is None:
             return None
+        client_id, now = found.client_id, self._world.now()
         for grant in self._grants:
             if (grant.client_id, grant.person, grant.corp_id) == (
                 client_id,

@@ -15,7 +15,7 @@ from .. import wire
 from .employees import record
 from .grants import ACCESS_TOKEN_LIFETIME, Grants
 from .openapi import ip_allowed
-from .people import Membership, Person
+from .people import Membership, Person, made_up
 from .world import World
 
 _METHODS: Final = "/topapi/"
@@ -71,6 +71,7 @@ class OldApi:
             "gettoken": (HTTPMethod.GET, wire.GETTOKEN_PATH, self._gettoken),
             "getbyunionid": (HTTPMethod.POST, wire.GET_BY_UNION_ID_PATH, self._by_union_id),
             "user/get": (HTTPMethod.POST, wire.USER_GET_PATH, self._employee),
+            "getuserinfo": (HTTPMethod.POST, wire.GET_USER_INFO_PATH, self._by_code),
         }
 
     def answer(self, name: str, request: Request) -> Response:
@@ -118,7 +119,7 @@ class OldApi:
 
     def _by_union_id(self, request: Request) -> dict[str, Any]:
         """[query-a-user-by-the-union-id]."""
-        union_id = self._parameters(request).get(wire.UNION_ID)
+        union_id = self._parameters(request, wire.PERMISSION_GET_MEMBER).get(wire.UNION_ID)
         if not isinstance(union_id, str) or not union_id:
             raise OapiError(wire.ERRCODE_WRONG_PARAMETER, "无效的参数")
         _, membership = self._find(lambda person, _: person.union_id == union_id)
@@ -132,7 +133,7 @@ class OldApi:
 
     def _employee(self, request: Request) -> dict[str, Any]:
         """[query-user-details]."""
-        user_id = self._parameters(request).get(wire.USER_ID)
+        user_id = self._parameters(request, wire.PERMISSION_GET_MEMBER).get(wire.USER_ID)
         if not isinstance(user_id, str) or not user_id:
             raise OapiError(wire.ERRCODE_WRONG_USER_ID, "无效的USERID")
         person, membership = self._find(
@@ -143,7 +144,35 @@ class OldApi:
             wire.OAPI_REQUEST_ID: _request_id(),
         }
 
-    def _parameters(self, request: Request) -> Mapping[str, object]:
+    def _by_code(self, request: Request) -> dict[str, Any]:
+        """[obtain-the-userid-of-a-user-by-using-the-log-free]."""
+        code = self._parameters(request, wire.PERMISSION_BASE).get(wire.USER_INFO_CODE)
+        if not isinstance(code, str) or not code:
+            raise OapiError(wire.ERRCODE_CODE_MISSING, "缺少tmp_auth_code")
+        spent = self._grants.spend(code, in_client=True)
+        if spent is None:
+            raise OapiError(wire.ERRCODE_UNKNOWN_CODE, "不存在的临时授权码")
+        application, person = self._world.application, spent.person
+        # Who left since has no visible range either; which code that gets is not documented.
+        employed = spent.corp_id == application.corp_id and spent.corp_id in person.corp_ids
+        visible = application.visible_to is None or person.name in application.visible_to
+        if not employed or not visible:
+            raise OapiError(wire.ERRCODE_NOT_AUTHORISED, "不存在的授权信息")
+        membership = person.memberships[application.corp_id]
+        return {
+            wire.RESULT: {
+                wire.USER_ID: membership.user_id,
+                wire.UNION_ID: person.union_id,
+                wire.USER_INFO_ASSOCIATED_UNION_ID: made_up("associated", person.name, length=24),
+                wire.USER_INFO_NAME: membership.name or person.nick or person.name,
+                wire.USER_INFO_DEVICE_ID: made_up("device", person.name, length=32),
+                wire.USER_INFO_ADMIN: membership.admin,
+                wire.USER_INFO_ADMIN_LEVEL: 100 if membership.boss else int(membership.admin),
+            },
+            wire.OAPI_REQUEST_ID: _request_id(),
+        }
+
+    def _parameters(self, request: Request, permission: str) -> Mapping[str, object]:
         """Check what the gateway checks; return the parameters of a form or of a JSON object."""
         application = self._world.application
         token = request.args.get(wire.OAPI_ACCESS_TOKEN) or request.form.get(wire.OAPI_ACCESS_TOKEN)
@@ -154,7 +183,6 @@ class OldApi:
         if not ip_allowed(request.remote_addr, application.allowed_ips):
             text = f"访问ip不在白名单之中,request ip={request.remote_addr}"
             raise OapiError(wire.ERRCODE_IP_NOT_ALLOWED, f"{text} appKey({application.client_id})")
-        permission = wire.PERMISSION_GET_MEMBER
         if permission not in application.permissions:
             text = _NOT_PERMITTED.format(permission=permission, client_id=application.client_id)
             raise OapiError(wire.ERRCODE_PERMISSION_MISSING, text)

@@ -6,12 +6,9 @@
 import hmac
 import secrets
 from collections.abc import Callable, Mapping
-from functools import cache
 from http import HTTPMethod
-from pathlib import Path
 from typing import Any, Final
 
-from jinja2 import Environment, FileSystemLoader
 from werkzeug.utils import redirect
 from werkzeug.wrappers import Request, Response
 
@@ -19,20 +16,15 @@ from .. import wire
 from .authorization import AUTHORIZE_PATH, AuthorizationRequest, Refused, redirect_url_known
 from .avatars import draw
 from .grants import Grants
+from .in_client import InClient
 from .openapi import masked
-from .people import Organisation, Person
-from .texts import LANGUAGES, text
+from .people import Person
+from .qr import QrCode
+from .rendering import Renderer
 from .world import World
 
 #: Browsers send a cookie of 127.0.0.1 to every port there, so the name ends with the port.
 COOKIE: Final = "dingtalk_simulator_{port}"
-
-
-@cache
-def _templates() -> Environment:
-    # Once per process: compiling them takes longer than everything else on a page.
-    loader = FileSystemLoader(Path(__file__).with_name("templates"))
-    return Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
 
 
 class Pages:
@@ -41,6 +33,7 @@ class Pages:
     def __init__(self, world: World, grants: Grants) -> None:
         self._world = world
         self._grants = grants
+        self._renderer = Renderer(world)
         #: Who is signed in, by the value of the browser's cookie.
         self._browsers: dict[str, Person] = {}
         self._form_key = secrets.token_bytes(32)
@@ -52,6 +45,10 @@ class Pages:
             "logout": (HTTPMethod.GET, "/oauth2/logout", self._logout),
             "avatar": (HTTPMethod.GET, "/media/<name>", self._avatar),
             "index": (HTTPMethod.GET, "/", self._index),
+            "phone": (HTTPMethod.GET, "/oauth2/phone", self._phone),
+            "phone/pass": (HTTPMethod.POST, "/oauth2/phone", self._pass_phone),
+            **QrCode(world, grants, self._renderer).endpoints,
+            **InClient(world, grants).endpoints,
         }
 
     def answer(self, name: str, request: Request, arguments: Mapping[str, Any]) -> Response:
@@ -82,7 +79,7 @@ class Pages:
         asked = AuthorizationRequest.parse(request.args, self._world)
         if asked.exclusive and asked.exclusive_corp_id is None:
             return self._page(request, "code.html")
-        people = self._people(asked)
+        people = asked.people(self._world)
         person = self._signed_in(request)
         if person not in people:
             return self._page(
@@ -97,7 +94,7 @@ class Pages:
             sends_away=True,
             person=person,
             profile=wire.PERMISSION_USER_READ in self._world.application.permissions,
-            choices=self._choices(asked, person),
+            choices=asked.choices(self._world, person),
             mobile=self._visible_mobile(person),
         )
 
@@ -126,12 +123,12 @@ class Pages:
         asked = AuthorizationRequest.parse(request.args, self._world)
         self._checked_form(request)
         person = self._signed_in(request)
-        if person is None or person not in self._people(asked):
+        if person is None or person not in asked.people(self._world):
             raise Refused("form", status=403)
         if request.form.get("decision") != "agree":
             error = self._world.application.decline_error
             return redirect(asked.callback({wire.CALLBACK_ERROR: error}), 302)
-        choices = self._choices(asked, person)
+        choices = asked.choices(self._world, person)
         corp_id = asked.corp_id or request.form.get("organisation")
         if asked.wants_corp and corp_id not in [choice.corp_id for choice in choices]:
             raise Refused("form", status=403)
@@ -139,35 +136,6 @@ class Pages:
         return redirect(
             asked.callback({wire.CALLBACK_CODE: code, wire.CALLBACK_AUTH_CODE: code}), 302
         )
-
-    def _people(self, asked: AuthorizationRequest) -> list[Person]:
-        """List those who have an account of the kind that the sign-in link wants."""
-        corp_id = asked.exclusive_corp_id
-        people = self._world.users.values()
-        return [person for person in people if corp_id is None or corp_id in person.corp_ids]
-
-    def _choices(self, asked: AuthorizationRequest, person: Person) -> list[Organisation]:
-        """List the organisations that the person may act for; `Refused` if that cannot be."""
-        world = self._world
-        owner = world.application.corp_id
-        name = person.nick or person.name
-        if owner not in person.corp_ids and not world.application.admits_outsiders:
-            organisation = world.organisations[owner].name
-            raise Refused("outsider", status=403, name=name, organisation=organisation)
-        if not asked.wants_corp:
-            return []
-        choices = [
-            world.organisations[corp_id]
-            for corp_id in person.corp_ids
-            if person.memberships[corp_id].admin or not asked.managed_only
-        ]
-        if asked.corp_id is not None:
-            choices = [choice for choice in choices if choice.corp_id == asked.corp_id]
-            if not choices:
-                raise Refused("not_member", status=403, sent=asked.corp_id, name=name)
-        if not choices:
-            raise Refused("no_organisation", status=403, name=name)
-        return choices
 
     def _visible_mobile(self, person: Person) -> str | None:
         permitted = wire.PERMISSION_USER_MOBILE in self._world.application.permissions
@@ -206,7 +174,20 @@ class Pages:
         raise Refused("page", status=404)
 
     def _index(self, request: Request) -> Response:
-        return self._page(request, "index.html")
+        # Without the cookie: it is not sent here, and a new one would sign the browser out.
+        return self._renderer.page(request, "index.html")
+
+    def _phone(self, request: Request) -> Response:
+        return self._page(request, "phone.html")
+
+    def _pass_phone(self, request: Request) -> Response:
+        """Let somebody else be the one inside the DingTalk client, for every page from now on."""
+        self._checked_form(request)
+        name = request.form.get("person", "")
+        if name not in self._world.users:
+            raise Refused("form", status=403)
+        self._world.in_client_user = name
+        return redirect("/oauth2/phone", 303)
 
     # --- Browsers, forms, pages ---
 
@@ -235,46 +216,11 @@ class Pages:
             return browser
         raise Refused("form", status=403)
 
-    def _page(
-        self,
-        request: Request,
-        template: str,
-        status: int = 200,
-        *,
-        sends_away: bool = False,
-        **context: Any,
-    ) -> Response:
-        language = request.accept_languages.best_match(LANGUAGES, "en")
+    def _page(self, request: Request, template: str, status: int = 200, **context: Any) -> Response:
         browser = self._browser(request) or secrets.token_urlsafe(24)
-        nonce = secrets.token_urlsafe(16)
-
-        def say(key: str, **values: str) -> str:
-            return text(key, language, app=self._world.application.name, **values)
-
-        markup = (
-            _templates()
-            .get_template(template)
-            .render(
-                say=say,
-                language=language,
-                nonce=nonce,
-                world=self._world,
-                query=request.query_string.decode("latin-1"),
-                form_token=self._form_token(browser),
-                **context,
-            )
+        response = self._renderer.page(
+            request, template, status, form_token=self._form_token(browser), **context
         )
-        response = Response(markup, status, content_type="text/html; charset=utf-8")
-        policy = (
-            f"default-src 'none'; style-src 'nonce-{nonce}'; img-src 'self' data: http: https:;"
-            " base-uri 'none'; frame-ancestors 'none'"
-        )
-        if not sends_away:
-            # Chromium applies this to every redirect that follows, those of the site included.
-            policy += "; form-action 'self'"
-        response.headers["Content-Security-Policy"] = policy
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers["Vary"] = "Accept-Language, Cookie"
         if browser != self._browser(request):
             self._set_cookie(response, request, browser)
         return response

@@ -112,6 +112,7 @@ class Application:
             wire.PERMISSION_USER_READ,
             wire.PERMISSION_USER_MOBILE,
             wire.PERMISSION_APP_BASE,
+            wire.PERMISSION_BASE,
             wire.PERMISSION_GET_MEMBER,
             wire.PERMISSION_FIELD_MOBILE,
             wire.PERMISSION_FIELD_EMAIL,
@@ -128,8 +129,14 @@ class Application:
     requires_prompt: bool = True
     #: Server egress addresses, each with at most one ``*``; empty: any address.
     allowed_ips: list[str] = field(default_factory=list)
-    #: What a declined consent puts into ``error=``; DingTalk's own values are not documented.
+    #: What a declined consent puts into ``error=``, and hands to the error function of the QR code;
+    #: DingTalk's own values are not documented.
     decline_error: str = "access_denied"
+    #: True: the success function of the QR code is called a second time, as has been seen.
+    qr_fires_twice: bool = False
+    #: 应用可见范围: the names of those for whom an in-client code is good; ``None``: everybody.
+    #: [application-visible-range]
+    visible_to: set[str] | None = None
 
     def accepts(self, client_id: object, client_secret: object) -> bool:
         """Tell whether these are the credentials of an application that has been released."""

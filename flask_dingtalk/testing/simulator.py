@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from .authorization import AUTHORIZE_PATH
 from .faults import Fault
 from .hosts import Call, Hosts, PageVisit
+from .in_client import JSAPI_PATH
 from .people import Person
+from .qr import QR_SCRIPT_PATH
 from .server import LoopbackServer
 from .world import World
 
@@ -71,6 +73,8 @@ class DingTalkSimulator(World):
             "DINGTALK_AUTHORIZE_URL": self.url + AUTHORIZE_PATH,
             "DINGTALK_API_BASE_URL": self.url,
             "DINGTALK_OAPI_BASE_URL": self.url,
+            "DINGTALK_QR_SCRIPT_URL": self.url + QR_SCRIPT_PATH,
+            "DINGTALK_JSAPI_URL": self.url + JSAPI_PATH,
         }
 
     @property
@@ -101,6 +105,18 @@ class DingTalkSimulator(World):
             if corp_id is not None and corp_id not in person.corp_ids:
                 raise ValueError(f"{person.name!r} is no member of {corp_id!r}.")
             return self._hosts.grants.issue_code(person, corp_id)
+
+    def in_client_code(self, user: str | Person, *, corp_id: str | None = None) -> str:
+        """Return a fresh code, as ``dd.requestAuthCode`` gives it inside the DingTalk client.
+
+        It is for the application's own organisation unless another one is given.
+        """
+        with self.lock:
+            person = self.person(user)
+            corp_id = self.application.corp_id if corp_id is None else corp_id
+            if corp_id not in person.corp_ids:
+                raise ValueError(f"{person.name!r} is no member of {corp_id!r}.")
+            return self._hosts.grants.issue_code(person, corp_id, in_client=True)
 
     def sign_in(
         self,

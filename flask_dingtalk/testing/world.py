@@ -31,7 +31,8 @@ class World:
         self.organisations: dict[str, Organisation] = {}
         self.users: dict[str, Person] = {}
         self._drawn: set[str] = set()
-        self._base_url = ""
+        #: Where the pages are, without a slash at its end; empty before they are served.
+        self.base_url = ""
         self._offset = 0.0
         own = self.add_organisation(
             f"ding{made_up('own', length=32, hexadecimal=True)}", "示例科技"
@@ -41,6 +42,7 @@ class World:
         )
         self.application = Application(corp_id=own.corp_id)
         self._settle(own.corp_id, other.corp_id)
+        self._in_client_user = next(iter(self.users))
 
     def _settle(self, own: str, other: str) -> None:
         zhang = self.add_user(
@@ -63,6 +65,19 @@ class World:
         engineer.work_place = "杭州"
         engineer.extension = '{"爱好":"骑行"}'
 
+    @property
+    def in_client_user(self) -> str:
+        """Who holds the phone: the person that ``dd.requestAuthCode`` gives a code of.
+
+        ``zhang`` from the start. Setting it to a name that there is not is a `ValueError`.
+        """
+        return self._in_client_user
+
+    @in_client_user.setter
+    def in_client_user(self, name: str) -> None:
+        with self.lock:
+            self._in_client_user = self.person(name).name
+
     def now(self) -> float:
         """Return the simulated time, in seconds since the epoch."""
         return time.time() + self._offset
@@ -77,7 +92,7 @@ class World:
     def serve_avatars_at(self, base_url: str) -> None:
         """Give everyone with a drawn avatar its address on this server."""
         with self.lock:
-            self._base_url = base_url
+            self.base_url = base_url
             for name in self._drawn:
                 person = self.users[name]
                 person.avatar_url = base_url + person.avatar_path
@@ -130,7 +145,7 @@ class World:
                 self.join(person, corp_id, user_id=(user_ids or {}).get(corp_id))
             if avatar_url == MADE_UP:
                 self._drawn.add(name)
-                person.avatar_url = self._base_url + person.avatar_path
+                person.avatar_url = self.base_url + person.avatar_path
             self.users[name] = person
             return person
 
