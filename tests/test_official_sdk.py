@@ -13,7 +13,7 @@ from alibabacloud_dingtalk.oauth2_1_0.models import (
     GetTokenRequest,
     GetUserTokenRequest,
 )
-from alibabacloud_tea_openapi.models import Config
+from alibabacloud_tea_openapi.models import Config, OpenApiRequest, Params
 from alibabacloud_tea_util.models import RuntimeOptions
 from Tea.exceptions import TeaException
 
@@ -43,6 +43,28 @@ class Sdk:
     def sign_in(self, user: str, corp_id: str | None = None) -> Any:
         """Exchange a fresh code of `user`."""
         return self.user_token(code=self.simulator.authorization_code(user, corp_id=corp_id))
+
+    def old_api(self, path: str, **form: str) -> dict[str, Any]:
+        """Call the old API by the SDK's general call; it has no methods for that host."""
+        application = self.simulator.application
+        request = GetAccessTokenRequest(
+            app_key=application.client_id, app_secret=application.client_secret
+        )
+        token = self.oauth.get_access_token(request).body.access_token
+        call = Params(
+            action="call",
+            version="topapi",
+            protocol="HTTP",
+            pathname=path,
+            method="POST",
+            auth_type="Anonymous",
+            style="ROA",
+            req_body_type="formData",
+            body_type="json",
+        )
+        request = OpenApiRequest(query={"access_token": token}, body=form)
+        answer: dict[str, Any] = self.oauth.call_api(call, request, RuntimeOptions())["body"]
+        return answer
 
     def profile(self, token: str | None) -> Any:
         """Read the profile of the token's user."""
@@ -184,3 +206,29 @@ def test_is_told_the_permission_that_is_missing(sdk: Sdk) -> None:
     assert caught.value.code == "Forbidden.AccessDenied.AccessTokenPermissionDenied"
     detail = caught.value.data["accessdenieddetail"]
     assert detail == {"requiredScopes": ["Contact.User.Read"]}
+
+
+def test_finds_the_user_id_of_a_member(sdk: Sdk) -> None:
+    """By union id, as the application itself."""
+    zhang = sdk.simulator.users["zhang"]
+    answer = sdk.old_api("/topapi/user/getbyunionid", unionid=zhang.union_id)
+    user_id = zhang.memberships[sdk.simulator.application.corp_id].user_id
+    assert (answer["errcode"], answer["errmsg"]) == (0, "ok")
+    assert answer["result"] == {"contact_type": 0, "userid": user_id}
+
+
+def test_reads_the_record_of_a_member(sdk: Sdk) -> None:
+    """By user id, with DingTalk's field names."""
+    li = sdk.simulator.users["li"]
+    membership = li.memberships[sdk.simulator.application.corp_id]
+    result = sdk.old_api("/topapi/v2/user/get", userid=membership.user_id)["result"]
+    assert (result["userid"], result["unionid"]) == (membership.user_id, li.union_id)
+    assert result["name"] == "李四"
+    assert result["dept_id_list"] == list(membership.department_ids)
+
+
+def test_finds_no_user_id_of_a_stranger(sdk: Sdk) -> None:
+    """The old API answers HTTP 200 and says no in the body."""
+    wang = sdk.simulator.users["wang"]
+    answer = sdk.old_api("/topapi/user/getbyunionid", unionid=wang.union_id)
+    assert answer["errcode"] == 60121
