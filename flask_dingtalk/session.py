@@ -24,7 +24,7 @@ from .errors import ConfigurationError, InvalidState
 from .frozen import FrozenDict, frozen
 from .models import DingTalkToken, DingTalkUser
 from .payload import SignedIn, deflate, inflate, pack, unpack
-from .state import KeyRing, current, state_of
+from .state import KeyRing, current, state_of, this_app
 
 #: The sealed user and tokens.
 USER_KEY: Final = "_dingtalk"
@@ -64,7 +64,7 @@ def signed_in() -> SignedIn | None:
     text = session.get(USER_KEY)
     if not isinstance(text, str):
         return None
-    app = current_app._get_current_object()  # type: ignore[attr-defined]
+    app = this_app()
     # The environment outlives this app where several stand in a row, and the text this moment.
     cached = request.environ.get(_CACHE_KEY)
     if cached is None or cached[0] is not app or cached[1] != text:
@@ -180,8 +180,7 @@ def _open(text: str) -> SignedIn | None:
 
 
 def _ring() -> KeyRing:
-    # The app itself: on each guarded page, every look through the proxy counts.
-    app = current_app._get_current_object()  # type: ignore[attr-defined]
+    app = this_app()
     return state_of(app).key_ring(app)
 
 

@@ -28,7 +28,7 @@ from .errors import (
 from .models import DingTalkToken, DingTalkUser
 from .payload import SignedIn
 from .redirects import is_path, local_target, origin_of
-from .state import current
+from .state import current, this_app
 
 #: A function of user and token, plain or async, that returns a response or nothing.
 LoginHook = Callable[[DingTalkUser, Any], Any]
@@ -86,7 +86,7 @@ def finish(
 
 def announce(signed_in: SignedIn) -> None:
     """Tell who listens that somebody signed in; their exceptions make it no failed sign-in."""
-    signals.user_logged_in.send(_app(), user=signed_in.user, token=signed_in.token)
+    signals.user_logged_in.send(this_app(), user=signed_in.user, token=signed_in.token)
 
 
 def report(error: Exception) -> None:
@@ -98,14 +98,14 @@ def report(error: Exception) -> None:
     current_app.logger.log(
         logging.ERROR if ours else logging.WARNING, "DingTalk sign-in failed: %s", error
     )
-    signals.login_failed.send(_app(), error=error)
+    signals.login_failed.send(this_app(), error=error)
 
 
 def sign_out() -> None:
     """Forget the signed-in user and tokens."""
     user = session.close_session()
     if user is not None:
-        signals.user_logged_out.send(_app(), user=user)
+        signals.user_logged_out.send(this_app(), user=user)
 
 
 def after_sign_out(asked: str | None) -> Response:
@@ -192,7 +192,3 @@ def _warn_of_another_host(redirect_uri: str) -> None:
             origin_of(request.host_url),
             origin_of(redirect_uri),
         )
-
-
-def _app() -> object:
-    return current_app._get_current_object()  # type: ignore[attr-defined]

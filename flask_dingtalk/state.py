@@ -175,6 +175,16 @@ def secret_keys(config: dict[str, Any]) -> tuple[str | bytes, ...]:
     return (config["SECRET_KEY"], *(config.get("SECRET_KEY_FALLBACKS") or ()))
 
 
+def this_app() -> Flask:
+    """Return the app that handles this request, and not the proxy for it.
+
+    Signals and memories want the app itself, and on each guarded page every look through the proxy
+    counts.
+    """
+    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
+    return app
+
+
 def current() -> AppState:
     """Return the state of the app that handles this request."""
     return state_of(current_app)

@@ -12,7 +12,7 @@ from .errors import DingTalkAPIError, DingTalkError, LoginRequired
 from .models import DingTalkToken
 from .payload import SignedIn
 from .signin import here, login_url
-from .state import current
+from .state import current, this_app
 
 if TYPE_CHECKING:
     from requests import Response
@@ -62,8 +62,7 @@ def renew(present: SignedIn, token: DingTalkToken) -> DingTalkToken:
     newest = state.rotations.renew(token, refresh)
     if renewed:
         # Once the pair is safe, and nobody waits for it: a listener may fail, or call DingTalk.
-        app = current_app._get_current_object()  # type: ignore[attr-defined]
-        signals.token_refreshed.send(app, user=present.user, token=newest)
+        signals.token_refreshed.send(this_app(), user=present.user, token=newest)
     return newest
 
 
