@@ -8,6 +8,7 @@ stays, it is tried again after a while, and only after the grace does the sign-i
 from __future__ import annotations
 
 import time
+from collections.abc import Hashable
 from dataclasses import replace
 from typing import Final
 
@@ -57,6 +58,9 @@ def still_signed_in(present: SignedIn) -> SignedIn | None:
             sign_out()
             return None
         checked = outcome
+    if checked is not present:
+        # Straight there the next time, however many checks lie between.
+        state.revalidations.outcomes.put(_key(present), (checked,))
     if checked.token is not None:
         # A check that broke off may have renewed the tokens before it did.
         checked = replace(checked, token=state.rotations.latest(checked.token))
@@ -65,6 +69,11 @@ def still_signed_in(present: SignedIn) -> SignedIn | None:
         # What a cookie has no room for is gone for the rule of this view, too.
         return session.signed_in()
     return checked
+
+
+def _key(present: SignedIn) -> Hashable:
+    # Not by the token, which a check that breaks off may have replaced.
+    return present.user, present.token is None, present.checked_at
 
 
 def _overdue(present: SignedIn, after: float, now: float) -> float:
@@ -85,8 +94,7 @@ def _outcome(state: AppState, present: SignedIn, *, patient: bool) -> SignedIn |
     was not tried, since DingTalk could not be reached a moment ago.
     """
     memory = state.revalidations
-    # Not by the token, which a check that breaks off may have replaced.
-    key = (present.user, present.token is None, present.checked_at)
+    key = _key(present)
 
     def work() -> SignedIn | None:
         known = memory.outcomes.get(key)

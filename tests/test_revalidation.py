@@ -412,6 +412,22 @@ def test_in_another_process_a_refresh_that_was_refused_throws_no_member_out(
     assert "Set-Cookie" not in response.headers
 
 
+def test_a_member_with_dead_tokens_is_checked_once_for_each_interval(
+    member: FlaskClient, simulator: DingTalkSimulator, later: Later
+) -> None:
+    """The session keeps its time of check then; the process remembers the last one."""
+    simulator.fail(
+        "userAccessToken", status=400, code="invalidParameter.authCode.notFound", times=None
+    )
+    later(7200)
+    for _ in range(5):
+        later(AFTER + 1)
+        assert member.get("/report").status_code == 200
+        assert member.get("/report").status_code == 200
+    assert called(simulator).count("getbyunionid") == 5
+    assert called(simulator).count("refresh_token") == 1
+
+
 def test_a_check_in_the_future_is_none(
     make_app: AppFactory, simulator: DingTalkSimulator, later: Later
 ) -> None:
