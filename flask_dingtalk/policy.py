@@ -22,8 +22,7 @@ def admit(
     Raises ``OrganisationNotAllowed`` for whom the settings keep out, and the errors of the
     directory: what could not be found out is no yes.
     """
-    if settings.allowed_corp_ids is not None:
-        check_organisation(user, settings.allowed_corp_ids)
+    check_allowed(user, settings)
     if not (settings.members_only or settings.employee_profile):
         # What an earlier setting brought is not kept up to date any more.
         return replace(user, employee=None) if user.employee is not None else user
@@ -47,6 +46,12 @@ def fits(user: DingTalkUser, settings: Settings) -> bool:
     if settings.members_only and user.user_id is None:
         return False
     return settings.allowed_corp_ids is None or user.corp_id in settings.allowed_corp_ids
+
+
+def check_allowed(user: DingTalkUser, settings: Settings) -> None:
+    """Raise ``OrganisationNotAllowed`` unless the settings admit the organisation of ``user``."""
+    if settings.allowed_corp_ids is not None:
+        check_organisation(user, settings.allowed_corp_ids)
 
 
 def check_organisation(user: DingTalkUser, corp_ids: Collection[str]) -> None:

@@ -142,8 +142,7 @@ def _ask(state: AppState, present: SignedIn) -> SignedIn:
         return replace(present, checked_at=checked_at)
     if user.union_id != member.union_id:
         raise OrganisationNotAllowed("DingTalk names another person for this token")
-    if state.settings.allowed_corp_ids is not None:
-        policy.check_organisation(user, state.settings.allowed_corp_ids)
+    policy.check_allowed(user, state.settings)
     user = replace(user, user_id=member.user_id, employee=member.employee)
     return SignedIn(user, token, checked_at)
 

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -181,6 +182,20 @@ def query_of(location: str) -> dict[str, str]:
     query = parse_qs(urlsplit(location).query, strict_parsing=True, keep_blank_values=True)
     assert all(len(values) == 1 for values in query.values())
     return {name: values[0] for name, values in query.items()}
+
+
+def load_at_once(app: Flask, client: FlaskClient, path: str, number: int) -> list[int]:
+    """Load a page so many times at once, all with the session of one browser; return statuses."""
+    cookie = client.get_cookie("session")
+    assert cookie is not None
+
+    def load(_: int) -> int:
+        browser = app.test_client()
+        browser.set_cookie("session", cookie.value)
+        return browser.get(path).status_code
+
+    with ThreadPoolExecutor(number) as pool:
+        return list(pool.map(load, range(number)))
 
 
 def come_back(client: FlaskClient, state: str, code: str) -> Any:

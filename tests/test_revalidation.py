@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,7 +18,7 @@ from flask_dingtalk import DingTalkUser, login_required, token_refreshed, user_l
 from flask_dingtalk.testing import DingTalkSimulator, signed_in
 from flask_dingtalk.testing.people import Role
 
-from .conftest import AppFactory
+from .conftest import AppFactory, load_at_once
 
 AFTER = 900
 GRACE = 3600
@@ -204,16 +203,7 @@ def test_many_requests_at_once_check_once(
 ) -> None:
     """With one cookie, as a page with twenty pictures sends them."""
     later(AFTER + 1)
-    cookie = member.get_cookie("session")
-    assert cookie is not None
-
-    def load(_: int) -> int:
-        browser = app.test_client()
-        browser.set_cookie("session", cookie.value)
-        return browser.get("/report").status_code
-
-    with ThreadPoolExecutor(20) as pool:
-        assert list(pool.map(load, range(20))) == [200] * 20
+    assert load_at_once(app, member, "/report", 20) == [200] * 20
     assert called(simulator) == ["getbyunionid", "refresh_token", "users/me"]
 
 
@@ -502,16 +492,7 @@ def test_those_who_wait_for_a_check_that_fails_do_not_check_in_turn(
     """A DingTalk that does not answer is waited for once."""
     later(AFTER + 1)
     simulator.fail("getbyunionid", timeout=True, times=None)
-    cookie = member.get_cookie("session")
-    assert cookie is not None
-
-    def load(_: int) -> int:
-        browser = app.test_client()
-        browser.set_cookie("session", cookie.value)
-        return browser.get("/report").status_code
-
-    with ThreadPoolExecutor(10) as pool:
-        assert list(pool.map(load, range(10))) == [200] * 10
+    assert load_at_once(app, member, "/report", 10) == [200] * 10
     assert called(simulator) == ["getbyunionid"]
 
 

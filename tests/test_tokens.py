@@ -7,7 +7,6 @@ import json
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -32,7 +31,7 @@ from flask_dingtalk import (
 from flask_dingtalk.rotation import Rotations
 from flask_dingtalk.testing import DingTalkSimulator, signed_in
 
-from .conftest import AppFactory
+from .conftest import AppFactory, load_at_once
 from .stub import TOKEN, Answer, Asked, StubDingTalk
 
 TWO_HOURS = 7200
@@ -383,21 +382,13 @@ def test_requests_that_find_the_token_ended_at_the_same_time_refresh_it_once(
 ) -> None:
     """Twenty of them, with one cookie."""
     later(TWO_HOURS)
-    cookie = member.get_cookie("session")
-    assert cookie is not None
-
-    def load(_: int) -> int:
-        browser = app.test_client()
-        browser.set_cookie("session", cookie.value)
-        return browser.get("/call").status_code
-
     heard: list[Any] = []
 
     def listen(sender: Flask, **facts: Any) -> None:
         heard.append(facts)
 
-    with token_refreshed.connected_to(listen), ThreadPoolExecutor(20) as pool:
-        assert list(pool.map(load, range(20))) == [200] * 20
+    with token_refreshed.connected_to(listen):
+        assert load_at_once(app, member, "/call", 20) == [200] * 20
     assert called(simulator).count("refresh_token") == 1
     assert len(heard) == 1
 
@@ -427,19 +418,10 @@ def test_those_who_wait_for_a_refresh_that_fails_get_its_error_and_do_not_try_in
     app = make_app(DINGTALK_TIMEOUT=(1, 1))
     client = app.test_client()
     simulator.sign_in(client, "zhang")
-    cookie = client.get_cookie("session")
-    assert cookie is not None
     later(TWO_HOURS)
     simulator.calls.clear()
     simulator.fail("userAccessToken", timeout=True, times=None)
-
-    def load(_: int) -> int:
-        browser = app.test_client()
-        browser.set_cookie("session", cookie.value)
-        return browser.get("/call").status_code
-
-    with ThreadPoolExecutor(8) as pool:
-        assert list(pool.map(load, range(8))) == [504] * 8
+    assert load_at_once(app, client, "/call", 8) == [504] * 8
     assert len(simulator.calls) < 8
 
 
