@@ -478,6 +478,15 @@ def test_what_requests_takes_is_passed_on(as_user: DingTalk, stub: StubDingTalk)
     assert asked.headers["x-acs-dingtalk-access-token"] == "good"
 
 
+def test_a_header_of_none_is_left_out(as_user: DingTalk, stub: StubDingTalk) -> None:
+    """As requests documents it, for those that each call has; the next call has it again."""
+    as_user.get("/v1.0/contact/x", headers={"accept": None, "X-Trace": "7"})
+    as_user.get("/v1.0/contact/x")
+    first, second = (asked.headers for asked in stub.asked[-2:])
+    assert ("accept" in first, first["x-trace"]) == (False, "7")
+    assert (second["accept"], "x-trace" in second) == ("application/json", False)
+
+
 @pytest.mark.parametrize("method", ["get", "post", "put", "patch", "delete"])
 def test_there_is_a_short_form_for_each_method(
     as_user: DingTalk, stub: StubDingTalk, method: str

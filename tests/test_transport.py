@@ -289,6 +289,18 @@ def test_an_authority_of_the_companys_own_is_named_in_the_environment(
     assert len({asked.connection for asked in over_tls.asked}) == 1
 
 
+def test_an_authority_may_be_named_while_the_site_runs(
+    over_tls: StubDingTalk, authority: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the environment said is not kept beyond a change of it; nor are its connections."""
+    client = site(over_tls).test_client()
+    assert sign_in(client).status_code == 502
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority))
+    assert sign_in(client).status_code == 302
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE")
+    assert sign_in(client).status_code == 502
+
+
 def test_a_certificate_for_another_host_is_refused(
     over_tls: StubDingTalk, authority: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
