@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
+from _browsers import CLOCK
 from _shared import PATH, SECRET_KEY, settings
 from flask import Flask, redirect, session, url_for
 from flask.typing import ResponseReturnValue
@@ -26,7 +28,7 @@ def flask_dingtalk() -> Flask:
     app.config.update(settings(), DINGTALK_API_BASE_URL=os.environ[API])
     app.config["DINGTALK_LOGIN_REDIRECT"] = PATH
     DingTalk(app)
-    return app
+    return _with_clock(app)
 
 
 def authlib() -> Flask:
@@ -62,6 +64,12 @@ def authlib() -> Flask:
         session["token"] = token
         return redirect(PATH)
 
+    return _with_clock(app)
+
+
+def _with_clock(app: Flask) -> Flask:
+    """Add the page that tells what the site's process has cost so far."""
+    app.add_url_rule(CLOCK, view_func=lambda: str(time.process_time()), endpoint="clock")
     return app
 
 
