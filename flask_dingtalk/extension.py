@@ -44,7 +44,7 @@ class DingTalk:
         self._url_prefix = url_prefix
         self._register_blueprint = register_blueprint
         self._login_hooks: list[signin.LoginHook] = []
-        #: The routes, named ``dingtalk``: login, callback, logout.
+        #: The routes, named ``dingtalk``: login, callback, logout, in_app, renew_state, static.
         self.blueprint: Blueprint = build_blueprint(self._login_hooks)
         if app is not None:
             self.init_app(app)
@@ -117,8 +117,9 @@ class DingTalk:
         """Register a function ``(user, token)`` to be called at each sign-in (a decorator).
 
         It is called after DingTalk vouched for the user and the settings admitted them, before the
-        session is opened. It may return a response to send instead of the redirect, or abort or
-        raise to refuse the sign-in. It is not called when a callback URL is merely loaded again.
+        session is opened. ``token`` is ``None`` for a sign-in inside the DingTalk client. It may
+        return a response to send instead of the redirect, or abort or raise to refuse the sign-in.
+        It is not called when a callback URL is merely loaded again.
         """
         self._login_hooks.append(function)
         return function

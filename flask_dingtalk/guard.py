@@ -15,7 +15,7 @@ from .errors import DingTalkError, NotPermitted
 from .models import AnonymousUser, DingTalkUser
 from .pages import json_response, prefers_json
 from .revalidation import still_signed_in
-from .signin import here, login_url
+from .signin import here, inside_client, login_url
 from .state import current
 
 Rule = Callable[[DingTalkUser], bool]
@@ -128,8 +128,8 @@ class Guard:
                 )
         except DingTalkError as error:
             current_app.logger.warning("DingTalk user refused at %r: %s", request.path, error)
-            # Another try is another organisation or account.
-            error.retry_url = login_url(here())
+            # Another try is another organisation or account, which the client does not ask for.
+            error.retry_url = login_url(here(), redirects=inside_client())
             raise
         return None
 

@@ -115,3 +115,38 @@ def text_of(error_code: str) -> ErrorText:
 
 TRY_AGAIN: Final = Text("Try again", "重试")
 SIGN_IN: Final = Text("Sign in with DingTalk", "使用钉钉登录")
+
+#: The sign-in page, by the names that its template uses.
+LOGIN_PAGE: Final[dict[str, Text]] = {
+    "title": Text("Sign in", "登录"),
+    "otherwise": Text("or", "或"),
+}
+
+#: The embedded QR code.
+QR: Final[dict[str, Text]] = {
+    "label": Text("DingTalk's QR code", "钉钉二维码"),
+    "unavailable": Text(
+        "The QR code cannot be shown here. Please use the button instead.",
+        "无法显示二维码，请改用按钮登录。",
+    ),
+    "failed": Text(
+        "Nobody was signed in with the QR code. Try a new code, or use the button instead.",
+        "扫码登录未成功。请刷新二维码，或改用按钮登录。",
+    ),
+    "not_in_organisation": Text(
+        "You are not in the organisation that may use this site. "
+        "Use another account, or ask the site's administrator.",
+        "您不在可使用本站的组织内。请更换账号，或联系网站管理员。",
+    ),
+    "renew": Text("Show a new code", "刷新二维码"),
+}
+
+#: The page inside the DingTalk client.
+IN_APP: Final[dict[str, Text]] = {
+    "title": Text("Signing you in…", "正在登录…"),
+}
+
+
+def in_language(texts: dict[str, Text], language: Language) -> dict[str, str]:
+    """Return texts in one language, by the same names."""
+    return {name: getattr(text, language) for name, text in texts.items()}

@@ -79,6 +79,25 @@ class DingTalkUser:
             raw=profile,
         )
 
+    @classmethod
+    def from_user_info(cls, result: Mapping[str, Any], *, corp_id: str | None) -> Self:
+        """Build a user from the answer of ``getuserinfo``, in the organisation ``corp_id``.
+
+        Raises ``ValueError`` if there is no union id in it.
+        [obtain-the-userid-of-a-user-by-using-the-log-free]
+        """
+        result = frozen(result)
+        union_id = _text(result.get(wire.UNION_ID))
+        if union_id is None:
+            raise ValueError(f"the answer has no {wire.UNION_ID}")
+        return cls(
+            union_id=union_id,
+            user_id=_text(result.get(wire.USER_ID)),
+            nick=_text(result.get(wire.USER_INFO_NAME)),
+            corp_id=corp_id,
+            raw=result,
+        )
+
     @property
     def phone_number(self) -> str | None:
         """The number in E.164, ``+8615012349144``, or ``None`` if masked or withheld."""
@@ -179,7 +198,7 @@ class DingTalkToken:
 
 
 def _text(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None
+    return value if isinstance(value, str) and value.strip() else None
 
 
 def _seconds(value: object) -> int:

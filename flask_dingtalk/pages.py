@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from functools import cache
 from json import dumps
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from jinja2 import Environment, PackageLoader
+from flask import current_app, has_request_context, render_template
+from jinja2 import Environment, PackageLoader, TemplateNotFound
 from werkzeug.datastructures import LanguageAccept, MIMEAccept
 from werkzeug.http import parse_accept_header
 from werkzeug.wrappers import Response
@@ -16,7 +17,8 @@ from .messages import HTML_LANG, LANGUAGES, TRY_AGAIN, Language, text_of
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-#: The page has one style sheet, in the page, and nothing else.
+_ERROR_PAGE: Final = "dingtalk/error.html"
+#: Our page has one style sheet, in the page, and nothing else.
 _SECURITY_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"
 )
@@ -51,20 +53,21 @@ def error_response(
         content: dict[str, Any] = {"error": error_code, "message": message}
         response = json_response(content, status)
     else:
-        page = (
-            _environment()
-            .get_template("dingtalk/error.html")
-            .render(
-                lang=HTML_LANG[chosen],
-                title=title,
-                message=message,
-                error_code=error_code,
-                retry_url=_same_page(environ) if retry_url is None else retry_url,
-                retry=getattr(TRY_AGAIN, chosen),
-            )
-        )
-        response = Response(page, status, mimetype="text/html")
-        response.headers["Content-Security-Policy"] = _SECURITY_POLICY
+        context = {
+            "lang": HTML_LANG[chosen],
+            "title": title,
+            "message": message,
+            "error_code": error_code,
+            "retry_url": _same_page(environ) if retry_url is None else retry_url,
+            "retry": getattr(TRY_AGAIN, chosen),
+        }
+        page = _page_of_the_site(context)
+        if page is not None:
+            response = Response(page, status)
+        else:
+            response = Response(_environment().get_template(_ERROR_PAGE).render(context), status)
+            response.headers["Content-Security-Policy"] = _SECURITY_POLICY
+        response.mimetype = "text/html"
     response.headers["Vary"] = "Accept, Accept-Language"
     response.headers["Cache-Control"] = "no-store"
     return response
@@ -80,6 +83,26 @@ def _same_page(environ: WSGIEnvironment) -> str:
     if environ["REQUEST_METHOD"] in ("GET", "HEAD"):
         return ""
     return f"{environ.get('SCRIPT_NAME', '')}/"
+
+
+def _page_of_the_site(context: dict[str, Any]) -> str | None:
+    """Render the site's own template of that name; ``None`` if there is none, or if it fails.
+
+    Ours is rendered without the site, whose context processors may be what failed.
+    """
+    if not has_request_context():
+        return None
+    try:
+        template = current_app.jinja_env.get_template(_ERROR_PAGE)
+        if template.filename == _environment().get_template(_ERROR_PAGE).filename:
+            return None
+        return render_template(template, **context)
+    except Exception as error:
+        # Where the routes are not registered, nor is the folder that comes with them.
+        if not (isinstance(error, TemplateNotFound) and error.name == _ERROR_PAGE):
+            # The error that is to be shown must not be lost behind one of its page.
+            current_app.logger.exception("The site's own %s failed", _ERROR_PAGE)
+        return None
 
 
 @cache

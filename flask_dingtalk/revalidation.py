@@ -64,7 +64,7 @@ def still_signed_in(present: SignedIn) -> SignedIn | None:
     if checked.token is not None:
         # A check that broke off may have renewed the tokens before it did.
         checked = replace(checked, token=state.rotations.latest(checked.token))
-    if checked.token != present.token or present.token is None:
+    if checked.token != present.token or (checked.token is None and checked is not present):
         session.replace_user(checked)
         # What a cookie has no room for is gone for the rule of this view, too.
         return session.signed_in()
@@ -128,6 +128,10 @@ def _ask(state: AppState, present: SignedIn) -> SignedIn:
     checked_at = time.time()
     member = policy.admit(present.user, state.settings, lambda: state.directory)
     if present.token is None:
+        if not state.settings.members_only:
+            # Nothing else would tell of somebody who left: who signed in inside the client is a
+            # member of the application's own organisation, or nobody.
+            state.directory.user_id(member.union_id)
         return SignedIn(member, None, checked_at)
     try:
         token = _fresh(state.rotations.latest(present.token), present)

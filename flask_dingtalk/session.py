@@ -41,6 +41,8 @@ _STATES_BYTES: Final = 220
 #: What a sealed user may take of a cookie, so that the site has room for its own data.
 _MAX_SEALED_BYTES: Final = 2000
 _CACHE_KEY: Final = "flask_dingtalk.signed_in"
+#: Seconds.
+_RENEW_EARLY: Final = 60
 _STATE_HEADER: Final = struct.Struct(">16sQ")  # nonce, time of issue in seconds
 
 
@@ -161,7 +163,7 @@ def _slimmer(user: DingTalkUser) -> Iterator[DingTalkUser]:
             kept = tuple(name for name in kept if name not in dropped)
             user = replace(user, employee=Employee(_only(user.employee.raw, kept)))
             yield user
-    yield replace(user, raw=_only(user.raw, wire.PROFILE_FIELDS))
+    yield replace(user, raw=_only(user.raw, wire.PROFILE_FIELDS + wire.USER_INFO_FIELDS))
 
 
 def _only(raw: Mapping[str, Any], names: tuple[str, ...]) -> FrozenDict:
@@ -237,17 +239,34 @@ def begin(target: str | None) -> str:
     return state
 
 
+def renew(state: str | None) -> tuple[str, float]:
+    """Return a state for a page that stays open, and in how many seconds to come for another.
+
+    It is ``state`` itself as long as this browser knows it and half of its life is left, else one
+    that takes its place and leads where it led. Raises ``InvalidState`` for no state of this
+    application, and what ``begin`` raises.
+    """
+    nonce, issued, target = _opened(state)
+    lifetime = current().settings.state_lifetime
+    # The clock of another server may be ahead.
+    age = max(time.time() - issued, 0.0)
+    if nonce in _states() and age <= lifetime / 2:
+        return state or "", renewal_due(lifetime) - age
+    _mark(nonce, None)
+    return begin(target), renewal_due(lifetime)
+
+
+def renewal_due(lifetime: float) -> float:
+    """Return the age in seconds at which a state is to be renewed: some time before its end."""
+    return lifetime - min(lifetime / 4, _RENEW_EARLY)
+
+
 def take(state: str | None, code: str | None) -> Attempt:
     """Use a state; raise ``InvalidState`` unless it is one of this browser, in time and unused.
 
     The same state with the same code, after that sign-in succeeded, is ``finished`` instead.
     """
-    data = _ring().state.open(state) if state else None
-    if data is None or len(data) < _STATE_HEADER.size:
-        raise _invalid("no state of this application")
-    raw_nonce, issued = _STATE_HEADER.unpack_from(data)
-    nonce = _text(raw_nonce)
-    target = inflate(data[_STATE_HEADER.size :]).decode() or None
+    nonce, issued, target = _opened(state)
     digest = _digest(code) if code else None
     known = dict.fromkeys(_states())
     used = current().used_states
@@ -263,6 +282,15 @@ def take(state: str | None, code: str | None) -> Attempt:
     if time.time() - issued > current().settings.state_lifetime:
         raise _invalid("a state that has expired", target)
     return Attempt(nonce, target, digest, finished=False)
+
+
+def _opened(state: str | None) -> tuple[str, int, str | None]:
+    """Return nonce, time of issue and target of a state; raise ``InvalidState`` if it is none."""
+    data = _ring().state.open(state) if state else None
+    if data is None or len(data) < _STATE_HEADER.size:
+        raise _invalid("no state of this application")
+    nonce, issued = _STATE_HEADER.unpack_from(data)
+    return _text(nonce), issued, inflate(data[_STATE_HEADER.size :]).decode() or None
 
 
 def _states() -> list[str]:

@@ -28,13 +28,6 @@ _WHERE_CORP_ID: Final = "the console's home page (open-dev.dingtalk.com) shows i
 #: Seconds; a page that takes longer is lost anyway, and sockets know no much larger numbers.
 _MAX_TIMEOUT: Final = 600
 
-#: Part of the interface, but not of this version: a rule that is asked for and not kept would let
-#: people in who should stay out.
-_NOT_YET: Final = (
-    "DINGTALK_LOGIN_PAGE",
-    "DINGTALK_IN_APP_LOGIN",
-)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
@@ -51,6 +44,8 @@ class Settings:
     allowed_corp_ids: frozenset[str] | None = None
     login_redirect: str = "/"
     logout_redirect: str = "/"
+    login_page: bool = False
+    in_app_login: bool = False
     members_only: bool = False
     employee_profile: bool = False
     #: Seconds.
@@ -64,6 +59,8 @@ class Settings:
     authorize_url: str = wire.AUTHORIZE_URL
     api_base_url: str = wire.API_BASE_URL
     oapi_base_url: str = wire.OAPI_BASE_URL
+    qr_script_url: str = wire.QR_SCRIPT_URL
+    jsapi_url: str = wire.JSAPI_URL
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
@@ -72,9 +69,6 @@ class Settings:
         Raises ``ConfigurationError``, with the setting's name, for one that is missing or
         malformed, or for two that contradict each other.
         """
-        for name in _NOT_YET:
-            if config.get(name) is not None and _flag(name, config[name]):
-                _refuse(name, "is not supported by this version", "leave it unset")
         read = {name: config.get(_PREFIX + name.upper()) for name in _READERS}
         values: dict[str, Any] = {
             name: _READERS[name](_PREFIX + name.upper(), value)
@@ -98,12 +92,51 @@ class Settings:
         if "allowed_corp_ids" in values:
             # Which organisation was chosen comes with this scope alone.
             values["scope"] = wire.SCOPE_OPENID_CORPID
-        return cls(**values)
+        settings = cls(**values)
+        if settings.in_app_login and settings.corp_id is None:
+            _refuse(
+                "DINGTALK_IN_APP_LOGIN",
+                "needs DINGTALK_CORP_ID: the client wants to know for which organisation",
+                f"set DINGTALK_CORP_ID to the application's own; {_WHERE_CORP_ID}",
+            )
+        if settings.login_page:
+            settings.check_qr("DINGTALK_LOGIN_PAGE")
+        return settings
+
+    def check_qr(self, what: str) -> None:
+        """Raise ``ConfigurationError`` if DingTalk's QR code cannot work with these settings.
+
+        ``what`` names what asks for the code. [obtain-identity-credentials]
+        """
+        missing = [
+            name
+            for name, value in (
+                ("DINGTALK_CORP_ID", self.corp_id),
+                ("DINGTALK_ORG_TYPE", self.org_type),
+            )
+            if value is None
+        ]
+        if self.scope == wire.SCOPE_OPENID_CORPID and missing:
+            _refuse(
+                what,
+                f"shows DingTalk's QR code, which with the scope {self.scope!r} wants "
+                + " and ".join(missing),
+                "for people of the application's own organisation, use DINGTALK_MEMBERS_ONLY with "
+                "the scope 'openid', and no DINGTALK_ALLOWED_CORP_IDS, which asks for the other; "
+                "setting what is missing lets in only people who manage that organisation",
+            )
+        if self.exclusive_login and self.exclusive_corp_id is None:
+            _refuse(
+                what,
+                "shows DingTalk's QR code, which with DINGTALK_EXCLUSIVE_LOGIN wants "
+                "DINGTALK_EXCLUSIVE_CORP_ID",
+                f"set it to the organisation that owns the accounts; {_WHERE_CORP_ID}",
+            )
 
 
 def unknown_settings(config: Mapping[str, Any]) -> dict[str, str]:
     """Map each ``DINGTALK_*`` name that looks like a slip of the pen to the one probably meant."""
-    known = [_PREFIX + name.upper() for name in _READERS] + list(_NOT_YET) + list(_OTHERS)
+    known = [_PREFIX + name.upper() for name in _READERS]
     return {
         name: near[0]
         for name in config
@@ -284,12 +317,14 @@ _READERS: Final = {
     "revalidate_grace": _number_or_zero,
     "login_redirect": _landing,
     "logout_redirect": _landing,
+    "login_page": _flag,
+    "in_app_login": _flag,
     "state_lifetime": _number,
     "timeout": _timeout,
     "authorize_url": _dingtalk_url,
     "api_base_url": _base_url,
     "oapi_base_url": _base_url,
+    "qr_script_url": _dingtalk_url,
+    "jsapi_url": _dingtalk_url,
 }
 _REQUIRED: Final = ("client_id", "client_secret")
-#: Known, but of no effect yet.
-_OTHERS: Final = ("DINGTALK_QR_SCRIPT_URL", "DINGTALK_JSAPI_URL")

@@ -1,6 +1,6 @@
 """A sign-in from its first redirect to the open session, each step one line.
 
-The list in ``finish`` is the security argument: nothing is stored before ``open_session``, and a
+The list in ``_finish`` is the security argument: nothing is stored before ``open_session``, and a
 failure at any line leaves the Flask session as it was, less the used state.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 from urllib.parse import quote
 
 from flask import Response, current_app, redirect, request, url_for
@@ -33,44 +33,105 @@ from .state import current, this_app
 #: A function of user and token, plain or async, that returns a response or nothing.
 LoginHook = Callable[[DingTalkUser, Any], Any]
 
+#: The answer to a browser, and who signed in just now: nobody where an address is loaded again.
+Outcome = tuple[Response, SignedIn | None]
+
+#: The form fields of the page inside the DingTalk client.
+IN_APP_CODE: Final = "code"
+IN_APP_STATE: Final = "state"
+#: Of the login route: why the DingTalk client gave no code, as the page inside it was told.
+CLIENT_REASON: Final = "reason"
+#: Of the login route: go on to DingTalk, whatever page there is to show.
+_REDIRECTS: Final = {"via": "redirect"}
+
 #: A code is 32 hexadecimal digits; nothing much longer is worth a call.
 _MAX_CODE_LENGTH = 256
-_MAX_ERROR_LENGTH = 100
+_MAX_ERROR_LENGTH = 200
 _NO_CODE = "somebody changed the address, or something between DingTalk and this site did"
+_NO_CLIENT_CODE: Final = (
+    "对应企业没有…微应用 means that no application of that organisation has this domain: give the "
+    "home page of the ability 网页应用 and 开发配置 > 安全设置 > 端内免登地址 this site's address, "
+    "and release a version; invalid corpid means that DINGTALK_CORP_ID is not the application's "
+    "own organisation. The visitor went on to DingTalk's page"
+)
 #: What may stand in a path unencoded (RFC 3986, section 3.3).
 _PATH_CHARACTERS = "/:@!$'()*,;~"
 
 
+def begin(asked: str | None) -> tuple[str, str]:
+    """Start a sign-in that shall lead to ``asked``; return its state and its redirect URI."""
+    redirect_uri = current().settings.redirect_uri or route("callback", _external=True)
+    _warn_of_another_host(redirect_uri)
+    return session.begin(local(asked)), redirect_uri
+
+
 def start(asked: str | None) -> Response:
     """Send the browser to DingTalk; ``asked`` is where the sign-in shall lead."""
-    state = current()
-    redirect_uri = state.settings.redirect_uri or url_for(".callback", _external=True)
-    _warn_of_another_host(redirect_uri)
-    attempt = session.begin(local(asked))
-    response = _redirect(
-        authorize_url(state.settings, state=attempt, redirect_uri=redirect_uri), 302
+    state, redirect_uri = begin(asked)
+    url = authorize_url(current().settings, state=state, redirect_uri=redirect_uri)
+    return warming_up(_redirect(url, 302))
+
+
+def report_no_code(reason: str) -> None:
+    """Log why the client gave no code; who stands before a phone cannot look into its console."""
+    current_app.logger.warning(
+        "The DingTalk client gave no code: %r. Hint: %s", shown(reason), _NO_CLIENT_CODE
     )
-    # Once the browser has its answer, and while the user is busy at DingTalk.
-    response.call_on_close(state.warm_up)
+
+
+def warming_up(response: Response) -> Response:
+    """Get ready for the callback once the browser has this answer, and its user is busy."""
+    response.call_on_close(current().warm_up)
     return response
 
 
-def finish(
-    query: Mapping[str, str], hooks: Iterable[LoginHook]
-) -> tuple[Response, SignedIn | None]:
-    """Take the browser back from DingTalk; return the answer, and who signed in just now.
+def finish(query: Mapping[str, str], hooks: Iterable[LoginHook]) -> Outcome:
+    """Take the browser back from DingTalk's pages.
 
-    Nobody signs in just now where the callback is loaded again. Raises a ``DingTalkError``, or what
-    a hook raises.
+    Raises a ``DingTalkError``, or what a hook raises.
     """
     code = query.get(wire.CALLBACK_AUTH_CODE) or query.get(wire.CALLBACK_CODE)
-    attempt = session.take(query.get(wire.STATE), code)
-    landing = attempt.target or _root(current().settings.login_redirect)
-    if attempt.finished:
-        return _redirect(landing, 302), None
-    try:
+
+    def vouched() -> tuple[DingTalkUser, DingTalkToken]:
         token = current().client.exchange(_checked_code(code, query.get(wire.CALLBACK_ERROR)))
-        user = current().client.user(token)
+        return current().client.user(token), token
+
+    attempt = session.take(query.get(wire.STATE), code)
+    # Inside the client, the ordinary way in would sign in without asking who shall come in.
+    retry = login_url(attempt.target, redirects=inside_client())
+    return _finish(attempt, vouched, hooks, retry=retry, status=302)
+
+
+def finish_in_app(form: Mapping[str, str], hooks: Iterable[LoginHook]) -> Outcome:
+    """Sign in with the code that the DingTalk client gave to a page of this site.
+
+    Raises a ``DingTalkError``, or what a hook raises.
+    """
+    code = form.get(IN_APP_CODE)
+
+    def vouched() -> tuple[DingTalkUser, None]:
+        return current().directory.member_by_code(_checked_code(code, None)), None
+
+    attempt = session.take(form.get(IN_APP_STATE), code)
+    # Another try goes through DingTalk's pages: the client would give the same answer again.
+    retry = login_url(attempt.target, redirects=True)
+    return _finish(attempt, vouched, hooks, retry=retry, status=303)
+
+
+def _finish(
+    attempt: session.Attempt,
+    vouched: Callable[[], tuple[DingTalkUser, DingTalkToken | None]],
+    hooks: Iterable[LoginHook],
+    *,
+    retry: str,
+    status: int,
+) -> Outcome:
+    """Open the session for whom DingTalk vouches and the site admits."""
+    end = landing(attempt.target)
+    if attempt.finished:
+        return _redirect(end, status), None
+    try:
+        user, token = vouched()
         user = policy.admit(user, current().settings, lambda: current().directory)
         answer = _ask(hooks, user, token)
         session.open_session(user, token, attempt)
@@ -78,10 +139,10 @@ def finish(
         # Whatever it was, a bug in a hook included: this sign-in came to nothing.
         current().used_states.finish(attempt.nonce, succeeded=False)
         if isinstance(error, DingTalkError):
-            error.retry_url = login_url(attempt.target)
+            error.retry_url = retry
         raise
     current().used_states.finish(attempt.nonce, succeeded=True)
-    return answer or _redirect(landing, 302), SignedIn(user, token)
+    return answer or _redirect(end, status), SignedIn(user, token)
 
 
 def announce(signed_in: SignedIn) -> None:
@@ -116,10 +177,15 @@ def after_sign_out(asked: str | None) -> Response:
 def local(asked: str | None) -> str | None:
     """Return ``asked`` if it leads back to this site, but not into this extension's own routes."""
     target = local_target(asked, origin_of(request.host_url) or "")
-    own = (url_for(f".{name}") for name in ("login", "callback", "logout"))
+    own = (route(name) for name in ("login", "callback", "logout", "in_app", "renew_state"))
     if target is None or any(is_path(target, path) for path in own):
         return None
     return target
+
+
+def landing(target: str | None) -> str:
+    """Return where a sign-in ends that shall lead to ``target``."""
+    return target or _root(current().settings.login_redirect)
 
 
 def here() -> str:
@@ -132,19 +198,46 @@ def here() -> str:
     return f"{path}?{query}" if query else path
 
 
-def login_url(target: str | None) -> str:
+def login_url(target: str | None, *, redirects: bool = False) -> str:
     """Return where a sign-in begins that leads to ``target``.
+
+    With ``redirects`` it goes on to DingTalk at once, also where this address shows a page. Raises
+    what ``route`` raises.
+    """
+    return route("login", next=target, **(_REDIRECTS if redirects else {}))
+
+
+def inside_client() -> bool:
+    """Tell whether the DingTalk client shall be asked for a code.
+
+    Anybody can pass for it: a page that asks for a code is all that it gets them.
+    """
+    return (
+        current().settings.in_app_login
+        and wire.CLIENT_USER_AGENT in request.user_agent.string.lower()
+    )
+
+
+def asks_for_redirect(query: Mapping[str, str]) -> bool:
+    """Tell whether a sign-in shall go on to DingTalk at once."""
+    return all(query.get(name) == value for name, value in _REDIRECTS.items())
+
+
+def route(name: str, **values: Any) -> str:
+    """Return the address of a route of this extension.
 
     Raises ``ConfigurationError`` if the routes are not registered, or not where they are looked
     for.
     """
     try:
-        return url_for("dingtalk.login", next=target)
+        return url_for(f"dingtalk.{name}", **values)
     except BuildError:
-        raise ConfigurationError(
+        error = ConfigurationError(
             "the routes of this extension are not registered on this app",
             hint="app.register_blueprint(dingtalk.blueprint), not inside another blueprint",
-        ) from None
+        )
+        current_app.logger.error("DingTalk: %s", error)
+        raise error from None
 
 
 def _root(landing: str) -> str:
@@ -152,11 +245,15 @@ def _root(landing: str) -> str:
     return f"{request.script_root}/" if landing == "/" else landing
 
 
+def shown(text: str) -> str:
+    """Make a text that came with a request fit for a log line."""
+    return "".join(c for c in text[:_MAX_ERROR_LENGTH] if c.isprintable())
+
+
 def _checked_code(code: str | None, error: str | None) -> str:
     if error is not None:
-        said = "".join(c for c in error[:_MAX_ERROR_LENGTH] if c.isprintable())
         raise AccessDenied(
-            f"DingTalk called back with the error {said!r}",
+            f"DingTalk called back with the error {shown(error)!r}",
             hint="the user declined, or may not use the application: look at its visible range",
         )
     if not code:

@@ -95,11 +95,20 @@ class Transport:
 
         ``body`` is ``data`` (a form) or ``json``.
         """
+        return self._post(url, secrets, _READ_ATTEMPTS, body)
+
+    def spend(self, url: str, *, secrets: Iterable[str], **body: Any) -> dict[str, Any]:
+        """Post what works once: as ``read``, but never again once DingTalk may have seen it."""
+        return self._post(url, secrets, 1, body)
+
+    def _post(
+        self, url: str, secrets: Iterable[str], attempts: int, body: dict[str, Any]
+    ) -> dict[str, Any]:
         response = self._send(
             "POST",
             url,
             auth=_NoAuth(),
-            attempts=_READ_ATTEMPTS,
+            attempts=attempts,
             patient=True,
             secrets=secrets,
             **body,

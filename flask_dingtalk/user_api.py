@@ -36,10 +36,13 @@ def call(method: str, path: str, **kwargs: Any) -> Response:
         error.retry_url = login_url(here())
         raise error
     if present.token is None:
-        raise DingTalkAPIError(
+        failure = DingTalkAPIError(
             "this sign-in yielded no user token",
             hint="a sign-in inside the DingTalk client yields none; DingTalk's pages do",
         )
+        failure.retry_url = login_url(here(), redirects=True)
+        current_app.logger.warning("DingTalk call failed: %s %r: %s", method, path, failure)
+        raise failure
     try:
         return _call(present, present.token, method, path, kwargs)
     except DingTalkError as error:

@@ -57,6 +57,9 @@ CALLBACK_ERROR: Final = "error"
 
 # --- The embedded QR code [obtain-identity-credentials] -------------------------------------------
 
+#: Pixels each way, at least; the script takes less for this.
+QR_MIN_SIZE: Final = 280
+
 #: What the success callback gets, besides `STATE`.
 QR_REDIRECT_URL: Final = "redirectUrl"
 QR_AUTH_CODE: Final = "authCode"
@@ -148,6 +151,9 @@ CONTACT_TYPE: Final = "contact_type"
 
 # --- Sign-in inside the client [jsapi-request-auth-code] ------------------------------------------
 
+#: What DingTalk's own library looks for, in any case; documented nowhere.
+CLIENT_USER_AGENT: Final = "dingtalk"
+
 #: Arguments of ``dd.requestAuthCode``.
 JSAPI_CORP_ID: Final = "corpId"
 JSAPI_CLIENT_ID: Final = "clientId"
@@ -168,6 +174,16 @@ USER_INFO_DEVICE_ID: Final = "device_id"
 USER_INFO_ADMIN: Final = "sys"
 #: 1 main admin, 2 sub-admin, 100 boss, 0 anyone else.
 USER_INFO_ADMIN_LEVEL: Final = "sys_level"
+#: What the document lists.
+USER_INFO_FIELDS: Final = (
+    USER_ID,
+    UNION_ID,
+    USER_INFO_NAME,
+    USER_INFO_ASSOCIATED_UNION_ID,
+    USER_INFO_DEVICE_ID,
+    USER_INFO_ADMIN,
+    USER_INFO_ADMIN_LEVEL,
+)
 
 # --- The employee record [query-user-details] -----------------------------------------------------
 

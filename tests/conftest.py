@@ -22,7 +22,7 @@ from flask.typing import ResponseReturnValue
 from flask_dingtalk import DingTalk, current_dingtalk_user, login_required
 from flask_dingtalk.testing import DingTalkSimulator
 
-pytest_plugins = ["flask_dingtalk.testing.fixtures"]
+pytest_plugins = ["flask_dingtalk.testing.fixtures", "tests.windows"]
 
 SECRET_KEY = "the secret key of the site under test"
 

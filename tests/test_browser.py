@@ -4,39 +4,25 @@ import os
 import re
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 import time_machine
-from playwright.sync_api import (
-    Browser,
-    BrowserContext,
-    ConsoleMessage,
-    Locator,
-    Page,
-    Request,
-    expect,
-    sync_playwright,
-)
+from flask import Flask
+from playwright.sync_api import Locator, Page, Request, expect
 from werkzeug.serving import make_server
 
 from examples.site import create_app
 from flask_dingtalk.testing import DingTalkSimulator
 
-DESKTOP, PHONE, SMALL_PHONE = (1280, 800), (390, 844), (320, 640)
-SIZES = [pytest.param(DESKTOP, id="desktop"), pytest.param(PHONE, id="phone")]
-#: Without a network there is no use for what Chromium likes to ask its maker.
-CHROMIUM = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
+from .windows import DESKTOP, PHONE, SIZES, SMALL_PHONE, OpenWindow
+
+ROOT = Path(__file__).parents[1]
 
 
 @dataclass
@@ -86,9 +72,21 @@ class Visitor:
         pytest.fail(f"the Tab key does not lead to {name!r}")
 
     def sign_in(self, person: str = "张三") -> None:
-        """Answer the pages of the simulator."""
+        """Take the button of the sign-in page, and answer the pages of the simulator."""
+        self.click("Sign in with DingTalk")
         self.click(person)
         self.click("Agree")
+
+    def scan(self, person: str) -> None:
+        """Scan the QR code with somebody's phone, and agree there."""
+        frame = self.page.frame_locator(".dingtalk-qr iframe")
+        for name in (f"Scan with the phone of {person}", "Agree"):
+            frame.get_by_role("button", name=re.compile(f"^{name}")).click()
+
+    def be_inside_dingtalk(self) -> None:
+        """Pass for DingTalk's client, as the developer tools of a browser let it."""
+        tools = self.page.context.new_cdp_session(self.page)
+        tools.send("Network.setUserAgentOverride", {"userAgent": "DingTalk"})
 
     def is_at(self, path: str) -> None:
         """Wait for a page of the site."""
@@ -99,22 +97,18 @@ class Visitor:
         expect(self.page.get_by_role("main")).to_contain_text(text)
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Start Chromium, once.
-
-    For this module and not for the whole run: Playwright keeps an event loop running in this thread
-    as long as it lives, and then no other test could run one.
-    """
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium",
-            args=CHROMIUM,
-            # Visitors' browsers keep pages for the way back, so this one shall.
-            ignore_default_args=["--disable-back-forward-cache"],
-        )
-        yield chromium
-        chromium.close()
+@contextmanager
+def served(app: Flask) -> Iterator[str]:
+    """Serve a site; the value is its address."""
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 @pytest.fixture
@@ -124,44 +118,19 @@ def portal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Portal]:
         if name.startswith("FLASK_"):
             monkeypatch.delenv(name)
     app = create_app()
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield Portal(f"http://127.0.0.1:{server.port}", app.extensions["simulator"])
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with served(app) as address:
+        yield Portal(address, app.extensions["simulator"])
     app.extensions["simulator"].stop()
 
 
 @pytest.fixture
-def visitor_with(browser: Browser, portal: Portal) -> Iterator[Callable[..., Visitor]]:
-    """Open windows of a given size; after the test, nothing may stand in their consoles."""
-    problems: list[str] = []
-    contexts: list[BrowserContext] = []
+def visitor_with(portal: Portal, open_window: OpenWindow) -> Callable[..., Visitor]:
+    """Open windows of a given size and language."""
 
-    def note(message: ConsoleMessage) -> None:
-        # That a page was refused is what some tests want; a refusal of the browser never is.
-        refused_by_us = re.search(r"server responded with a status of 40[0-9]", message.text)
-        if message.type in ("error", "warning") and not refused_by_us:
-            problems.append(message.text)
+    def visit(size: tuple[int, int] = DESKTOP, language: str = "en-US") -> Visitor:
+        return Visitor(open_window(size, language), portal)
 
-    def open_window(size: tuple[int, int] = DESKTOP, language: str = "en-US") -> Visitor:
-        width, height = size
-        context = browser.new_context(
-            viewport={"width": width, "height": height}, locale=language, has_touch=width < 500
-        )
-        context.set_default_timeout(10_000)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", note)
-        page.on("pageerror", lambda error: problems.append(str(error)))
-        return Visitor(page, portal)
-
-    yield open_window
-    for context in contexts:
-        context.close()
-    assert problems == []
+    return visit
 
 
 @pytest.fixture
@@ -226,13 +195,52 @@ def test_deep_link_lands_where_it_was_asked_for(visitor: Visitor) -> None:
     visitor.sees("Notices of 示例科技")
 
 
+def test_scanned_code_lands_where_the_page_was_asked_for(visitor: Visitor) -> None:
+    """The page behind the door shows the QR code, and comes up once somebody has scanned it."""
+    visitor.open("/company?from=mail&to=%E5%BC%A0")
+    visitor.scan("李四")
+    visitor.is_at("/company?from=mail&to=%E5%BC%A0")
+    visitor.sees("Hello 李四, you are signed in.")
+
+
+def test_phone_is_offered_no_code_to_scan(visitor_with: Callable[..., Visitor]) -> None:
+    """Nobody can scan the screen of the phone that they hold."""
+    visitor = visitor_with(PHONE)
+    visitor.open("/company")
+    expect(visitor.find("Sign in with DingTalk")).to_be_visible()
+    expect(visitor.page.locator(".dingtalk-qr")).to_be_hidden()
+
+
+def test_nobody_taps_anything_inside_dingtalk(visitor: Visitor) -> None:
+    """A page behind the door comes up by itself, for whoever holds the phone."""
+    visitor.portal.simulator.in_client_user = "li"
+    visitor.be_inside_dingtalk()
+    visitor.open("/record")
+    visitor.is_at("/record")
+    visitor.sees("工程师 · 示例科技")
+    visitor.open("/profile")
+    visitor.sees("none: DingTalk's client says who you are, and no more")
+    assert visitor.clicks == 0
+
+
+def test_button_inside_dingtalk_asks_no_questions(visitor: Visitor) -> None:
+    """The button of the home page leads through the client as well, not to DingTalk's pages."""
+    visitor.be_inside_dingtalk()
+    visitor.open("/")
+    visitor.click("Sign in with DingTalk")
+    visitor.is_at("/profile")
+    visitor.sees("Hello 张三, you are signed in.")
+
+
 def test_declining_leads_to_another_try_that_works(visitor: Visitor) -> None:
     """Whoever declines may think again, and lands where the first try would have led."""
     visitor.open("/company")
+    visitor.click("Sign in with DingTalk")
     visitor.click("张三")
     visitor.click("Decline")
     visitor.sees("You did not sign in")
     visitor.click("Try again")
+    visitor.click("Sign in with DingTalk")
     visitor.click("Agree")
     visitor.is_at("/company")
 
@@ -241,38 +249,18 @@ def test_two_tabs_sign_in_at_the_same_time(visitor: Visitor) -> None:
     """A sign-in begun in one tab survives one that is begun and finished in another."""
     second = Visitor(visitor.page.context.new_page(), visitor.portal)
     visitor.open("/profile")
+    visitor.click("Sign in with DingTalk")
     visitor.click("张三")
     expect(visitor.find("Agree")).to_be_visible()
     second.open("/company")
+    second.click("Sign in with DingTalk")
     second.click("Agree")
     second.is_at("/company")
     visitor.click("Agree")
     visitor.is_at("/profile")
 
 
-# --- Organisations -------------------------------------------------------------------------------
-
-
-def test_second_organisation_can_be_chosen(visitor: Visitor) -> None:
-    """The organisation chosen while signing in is the one on the profile."""
-    visitor.open("/profile")
-    visitor.click("张三")
-    visitor.click("样板贸易")
-    visitor.click("Agree")
-    visitor.sees("样板贸易")
-
-
-def test_refused_organisation_may_choose_again(visitor: Visitor) -> None:
-    """The page of one organisation lets a member of two choose the other one."""
-    visitor.open("/company")
-    visitor.click("张三")
-    visitor.click("样板贸易")
-    visitor.click("Agree")
-    visitor.sees("This page is another company's")
-    visitor.click("Try again")
-    visitor.click("示例科技")
-    visitor.click("Agree")
-    visitor.sees("Notices of 示例科技")
+# --- Who may come in -----------------------------------------------------------------------------
 
 
 def test_person_of_another_organisation_may_try_again_as_somebody_else(visitor: Visitor) -> None:
@@ -281,9 +269,18 @@ def test_person_of_another_organisation_may_try_again_as_somebody_else(visitor: 
     visitor.sign_in("王五")
     visitor.sees("This site is for our own people")
     visitor.click("Try again")
+    visitor.click("Sign in with DingTalk")
     visitor.click("Use another account")
-    visitor.sign_in("李四")
+    visitor.click("李四")
+    visitor.click("Agree")
     visitor.sees("Notices of 示例科技")
+
+
+def test_person_of_another_organisation_gets_nowhere_with_the_code(visitor: Visitor) -> None:
+    """The same rule holds for who scans."""
+    visitor.open("/company")
+    visitor.scan("王五")
+    visitor.sees("This site is for our own people")
 
 
 def test_member_reads_the_record_outsider_is_refused_and_leaver_is_signed_out(
@@ -303,15 +300,13 @@ def test_member_reads_the_record_outsider_is_refused_and_leaver_is_signed_out(
     outsider.sign_in("王五")
     outsider.sees("This site is for our own people")
     outsider.open("/record")
-    expect(outsider.find("Agree")).to_be_visible()
+    expect(outsider.find("Sign in with DingTalk")).to_be_visible()
 
     member.click("Let me leave the company")
     member.sees("You have left 示例科技.")
     with time_machine.travel(datetime.now(UTC) + timedelta(seconds=11)):
         member.click("See my profile")
-        expect(member.page).to_have_url(
-            re.compile(f"^{re.escape(member.portal.simulator.url)}/oauth2/auth")
-        )
+        member.is_at("/dingtalk/login?next=/profile")
 
 
 def test_leaver_who_is_taken_back_signs_in_again(visitor: Visitor) -> None:
@@ -360,7 +355,7 @@ def test_going_back_after_signing_out_shows_no_profile(visitor: Visitor) -> None
     visitor.click("Sign out")
     visitor.is_at("/")
     visitor.page.go_back()
-    expect(visitor.page).to_have_url(re.compile(f"^{re.escape(visitor.portal.simulator.url)}/"))
+    visitor.is_at("/dingtalk/login?next=/profile")
 
 
 def test_no_page_tells_another_site_where_its_visitors_come_from(visitor: Visitor) -> None:
@@ -368,7 +363,6 @@ def test_no_page_tells_another_site_where_its_visitors_come_from(visitor: Visito
     requests: list[Request] = []
     visitor.page.on("request", lambda request: requests.append(request))
     visitor.open("/")
-    visitor.click("Sign in with DingTalk")
     visitor.sign_in()
     visitor.is_at("/profile")
     visitor.click("Notices")
@@ -378,6 +372,27 @@ def test_no_page_tells_another_site_where_its_visitors_come_from(visitor: Visito
     for url, referrer in sent:
         assert not referrer or urlsplit(referrer)[:2] == urlsplit(url)[:2]
         assert "code=" not in referrer.lower()
+
+
+# --- What the texts show --------------------------------------------------------------------------
+
+
+def test_documented_page_with_a_nonce_shows_the_code(
+    portal: Portal, visitor: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The policy of docs/ways-in.md lets in what its page needs, and the code is scanned."""
+    text = (ROOT / "docs" / "ways-in.md").read_text(encoding="utf-8")
+    first, *others = re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    (with_nonce,) = (other for other in others if "add_nonce_policy" in other)
+    for name, value in {**portal.simulator.settings, "SECRET_KEY": "k"}.items():
+        monkeypatch.setenv(f"FLASK_{name}", value)
+    names: dict[str, Any] = {"__name__": "documented"}
+    code = f"{first}\n{with_nonce}".replace("https://login.dingtalk.com", portal.simulator.url)
+    exec(code, names)
+    with served(names["app"]) as address:
+        visitor.page.goto(f"{address}/with-nonce")
+        visitor.scan("李四")
+        expect(visitor.page.locator("body")).to_have_text("The report for 李四")
 
 
 # --- The pages -----------------------------------------------------------------------------------
@@ -409,6 +424,7 @@ def test_script_that_finds_nobody_signed_in_offers_the_way_back(visitor: Visitor
     visitor.click("Fetch")
     visitor.sees("You are signed out by now.")
     visitor.click("Sign in again")
+    visitor.click("Sign in with DingTalk")
     visitor.click("Agree")
     visitor.is_at("/profile")
 
@@ -428,7 +444,10 @@ def test_no_page_is_wider_than_a_phone(
 
     visitor.open("/")
     assert fits()
+    visitor.open("/profile")
     visitor.click("Sign in with DingTalk")
+    assert fits()
+    visitor.page.go_back()
     assert fits()
     visitor.sign_in()
     visitor.page.get_by_text("What DingTalk sent").click()

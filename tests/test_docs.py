@@ -18,8 +18,10 @@ from typing import Final
 
 import pytest
 from flask import Flask, render_template_string, url_for
+from jinja2 import meta
 
 import flask_dingtalk
+from examples.site import create_app
 from flask_dingtalk import (
     DingTalkError,
     DingTalkUnavailable,
@@ -29,11 +31,13 @@ from flask_dingtalk import (
     rotation,
     session,
     state,
+    templating,
     transport,
     wire,
 )
 from flask_dingtalk.employee import Employee, Role
-from flask_dingtalk.messages import ERRORS
+from flask_dingtalk.error_codes import OLD_API
+from flask_dingtalk.messages import ERRORS, QR, TRY_AGAIN
 from flask_dingtalk.models import DingTalkUser
 from flask_dingtalk.settings import Settings
 from flask_dingtalk.testing import DingTalkSimulator
@@ -45,6 +49,12 @@ READMES: Final = [pytest.param(ENGLISH, id="en"), pytest.param(CHINESE, id="zh")
 MEMBERS: Final = ROOT / "docs" / "members.md"
 MEMBERS_CHINESE: Final = ROOT / "docs" / "members.zh-CN.md"
 MEMBERS_PAGES: Final = [pytest.param(MEMBERS, id="en"), pytest.param(MEMBERS_CHINESE, id="zh")]
+WAYS_IN: Final = ROOT / "docs" / "ways-in.md"
+WAYS_IN_CHINESE: Final = ROOT / "docs" / "ways-in.zh-CN.md"
+WAYS_IN_PAGES: Final = [pytest.param(WAYS_IN, id="en"), pytest.param(WAYS_IN_CHINESE, id="zh")]
+#: Pages of documented sites that show a QR code to whoever comes.
+OPEN_PAGES: Final = ("/welcome", "/with-nonce")
+IN_APP_LOGIN: Final = "DINGTALK_IN_APP_LOGIN"
 #: The permissions of the console that an application of this extension can need.
 PERMISSIONS: Final = (
     wire.PERMISSION_USER_READ,
@@ -160,19 +170,27 @@ def test_every_documented_site_signs_people_in_and_out(
     site: Flask = module.create_app() if hasattr(module, "create_app") else module.app
     browser = site.test_client()
     with site.test_request_context():
-        login, callback, logout = (
-            url_for(f"dingtalk.{name}") for name in ("login", "callback", "logout")
+        login, callback, logout, in_app, renew_state = (
+            url_for(f"dingtalk.{name}")
+            for name in ("login", "callback", "logout", "in_app", "renew_state")
         )
 
     assert browser.get(callback).status_code == 400
+    assert browser.get(in_app).status_code == (405 if site.config.get(IN_APP_LOGIN) else 404)
+    assert browser.get(renew_state).status_code == 405
     signed_in = documented_dingtalk.sign_in(browser, "zhang", next="/here", login_path=login)
     assert (signed_in.status_code, signed_in.location) == (302, "/here")
     for rule in site.url_map.iter_rules():
-        if rule.arguments or rule.rule in (login, callback, logout):
+        if rule.arguments or rule.endpoint.startswith("dingtalk."):
             continue
         # The organisation of the example is not the simulator's.
         expected = 403 if rule.rule == "/finance" else 200
         assert browser.get(rule.rule).status_code == expected, rule.rule
+        if rule.rule in OPEN_PAGES:
+            page = site.test_client().get(rule.rule).text
+            assert "data-dingtalk-qr=" in page
+            assert f'href="{login}?' in page
+            continue
         assert site.test_client().get(rule.rule).location.startswith(login), rule.rule
     assert browser.post(logout).status_code == 303
 
@@ -242,11 +260,18 @@ def test_the_quoted_log_line_is_what_is_logged(
     assert [text for text in caplog.messages if re.fullmatch(pattern, text)]
 
 
-def test_both_readmes_show_the_same_code() -> None:
+@pytest.mark.parametrize(
+    "pages",
+    [
+        pytest.param((ENGLISH, CHINESE), id="readme"),
+        pytest.param((WAYS_IN, WAYS_IN_CHINESE), id="ways-in"),
+    ],
+)
+def test_both_languages_show_the_same_code(pages: tuple[Path, Path]) -> None:
     """The Python of the two languages differs in comments alone."""
     english, chinese = (
-        [ast.dump(ast.parse(snippet.text)) for snippet in _snippets(readme, "python")]
-        for readme in (ENGLISH, CHINESE)
+        [ast.dump(ast.parse(snippet.text)) for snippet in _snippets(page, "python")]
+        for page in pages
     )
     assert english == chinese
 
@@ -410,13 +435,132 @@ def test_the_documented_numbers_of_a_check_are_those_of_the_code(page: Path) -> 
     assert f"{transport._FIRST_PAUSE * 2}" in text
 
 
-def test_both_pages_of_members_have_the_same_names() -> None:
+@pytest.mark.parametrize(
+    "pages",
+    [
+        pytest.param((MEMBERS, MEMBERS_CHINESE), id="members"),
+        pytest.param((WAYS_IN, WAYS_IN_CHINESE), id="ways-in"),
+    ],
+)
+def test_both_languages_of_a_page_have_the_same_names(pages: tuple[Path, Path]) -> None:
     """What is code in one language is code in the other."""
     english, chinese = (
-        re.findall(r"`[A-Za-z_.=]+`", page.read_text(encoding="utf-8"))
-        for page in (MEMBERS, MEMBERS_CHINESE)
+        re.findall(r"`[A-Za-z_.=]+`", page.read_text(encoding="utf-8")) for page in pages
     )
     assert sorted(english) == sorted(chinese)
+
+
+@pytest.mark.parametrize(
+    "pages",
+    [
+        pytest.param((ENGLISH, CHINESE), id="readme"),
+        pytest.param((MEMBERS, MEMBERS_CHINESE), id="members"),
+        pytest.param((WAYS_IN, WAYS_IN_CHINESE), id="ways-in"),
+    ],
+)
+def test_both_languages_of_a_page_are_built_alike(pages: tuple[Path, Path]) -> None:
+    """Headings, table rows, blocks of code, pictures and steps come in the same order."""
+    outlines = (
+        re.findall(r"^(#+ |\||!\[| *```[a-z]*|[0-9]\. )", page.read_text(encoding="utf-8"), re.M)
+        for page in pages
+    )
+    english, chinese = outlines
+    assert english == chinese
+
+
+# --- Ways in -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def bare() -> Flask:
+    """Build a site with nothing but the extension."""
+    app = Flask("documented")
+    app.config.update(SECRET_KEY="x", DINGTALK_CLIENT_ID="x", DINGTALK_CLIENT_SECRET="x")
+    flask_dingtalk.DingTalk(app)
+    return app
+
+
+@pytest.mark.parametrize("readme", READMES)
+def test_every_route_is_documented(readme: Path, bare: Flask) -> None:
+    """The table of routes has those of the extension, no others, each with its method."""
+    table = re.findall(
+        r"^\| `(/dingtalk/[^`]+)` \| ([A-Z]+) \|", readme.read_text(encoding="utf-8"), re.MULTILINE
+    )
+    browser = bare.test_client()
+    rules = {
+        rule.rule.replace("<path:filename>", "…")
+        for rule in bare.url_map.iter_rules()
+        if rule.endpoint.startswith("dingtalk.")
+    }
+    assert {path for path, _ in table} == rules
+    for path, method in table:
+        refused = browser.get(path).status_code == 405
+        # A route that is switched off does not exist for any method.
+        assert refused == (method == "POST") or path == "/dingtalk/in-app", path
+
+
+@pytest.mark.parametrize("page", WAYS_IN_PAGES)
+def test_the_variables_of_every_template_are_documented(page: Path, bare: Flask) -> None:
+    """The table has each template, and what it is given, nothing else."""
+    text = page.read_text(encoding="utf-8")
+    documented = {
+        name: set(re.findall(r"`(\w+)`", names))
+        for name, names in re.findall(
+            r"^\| `(dingtalk/\w+\.html)` \| [^|]+ \| ([^|]+) \|$", text, re.MULTILINE
+        )
+    }
+    folder = Path(flask_dingtalk.__file__).parent / "templates"
+    known = set(bare.jinja_env.globals) | {"url_for"}
+    assert documented == {
+        f"dingtalk/{path.name}": meta.find_undeclared_variables(
+            bare.jinja_env.parse(path.read_text(encoding="utf-8"))
+        )
+        - known
+        for path in folder.glob("dingtalk/*.html")
+    }
+
+
+@pytest.mark.parametrize("page", WAYS_IN_PAGES)
+def test_the_documented_policy_is_that_of_the_example(
+    page: Path,
+    documented_dingtalk: DingTalkSimulator,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Which the browser tests walk through; there, the simulator stands in DingTalk's place."""
+    (policy,) = [each for each in _snippets(page, "python") if each.text.startswith("SCRIPTS")]
+    (tmp_path / "app.py").write_text(f"{_file(page, 'app.py')}\n{policy.text}", encoding="utf-8")
+    documented = _load(tmp_path / "app.py").app.test_client().get("/").headers
+    for name in documented_dingtalk.settings:
+        monkeypatch.delenv(f"FLASK_{name}")
+    example = create_app({"DINGTALK_CLIENT_ID": "x", "DINGTALK_CLIENT_SECRET": "x"})
+    sent = example.test_client().get("/").headers
+    assert documented["Content-Security-Policy"] == sent["Content-Security-Policy"]
+
+
+@pytest.mark.parametrize("page", WAYS_IN_PAGES)
+def test_the_documented_numbers_of_the_ways_in_are_those_of_the_code(page: Path) -> None:
+    """Pixels, patience and the codes of DingTalk are right."""
+    text = page.read_text(encoding="utf-8")
+    assert re.search(rf"{templating._CLIENT_PATIENCE} (seconds|秒)", text)
+    assert re.search(rf"({wire.QR_MIN_SIZE} or more|至少 {wire.QR_MIN_SIZE})", text)
+    assert "size=300" in text
+    for code in (wire.QR_NOT_IN_ORGANISATION, wire.QR_UNKNOWN_APPLICATION):
+        assert f"`{code}`" in text
+    for code in (wire.ERRCODE_UNKNOWN_CODE, wire.ERRCODE_NOT_AUTHORISED):
+        row = next(row for row in text.splitlines() if row.startswith(f"| `{code}`"))
+        assert f"`{OLD_API[code].error.error_code}`" in row
+
+
+@pytest.mark.parametrize(("page", "language"), [(WAYS_IN, "en"), (WAYS_IN_CHINESE, "zh")])
+def test_what_visitors_may_read_is_quoted_from_the_pages(page: Path, language: str) -> None:
+    """The quoted texts are the beginnings of what the extension says."""
+    text = page.read_text(encoding="utf-8")
+    for name in ("unavailable", "not_in_organisation"):
+        said = re.split("(?<=[.])|[，。]", getattr(QR[name], language))[0]
+        assert said in text
+    assert getattr(ERRORS["invalid_state"].title, language) in text
+    assert getattr(TRY_AGAIN, language) in text
 
 
 def test_the_page_of_error_codes_is_up_to_date() -> None:

@@ -55,8 +55,7 @@ def portal_app(simulator: DingTalkSimulator) -> Flask:
         simulator.settings
         | {
             "SECRET_KEY": SECRET_KEY,
-            "COMPANY_CORP_ID": own.corp_id,
-            "ORGANISATION_NAMES": {own.corp_id: own.name},
+            "COMPANY_NAME": own.name,
         },
     )
 
@@ -146,12 +145,12 @@ def test_quickstart_greets_who_signed_in(
 
 def test_home_is_open_and_offers_to_sign_in(visitor: FlaskClient) -> None:
     """A visitor finds the sign-in button, which leads to the profile."""
-    assert 'href="/dingtalk/login?next=/profile"' in page(visitor, "/")
+    assert 'href="/dingtalk/login?next=/profile&amp;via=redirect"' in page(visitor, "/")
 
 
-def test_home_says_who_is_signed_in(zhang: FlaskClient) -> None:
-    """Home greets by name and organisation."""
-    text = page(zhang, "/")
+def test_home_says_who_is_signed_in(boss: FlaskClient) -> None:
+    """Home greets by name and company."""
+    text = page(boss, "/")
     assert "张三" in text
     assert "示例科技" in text
 
@@ -178,7 +177,6 @@ def test_page_speaks_the_language_of_the_visitor(
     "value",
     [
         pytest.param("张三", id="nick"),
-        pytest.param("示例科技", id="organisation"),
         pytest.param("zhang.san@example.com", id="email"),
         pytest.param("Access token ends", id="token"),
     ],
@@ -221,13 +219,11 @@ def test_profile_shows_no_token(
     assert token.refresh_token not in text
 
 
-def test_organisation_without_a_name_is_shown_by_its_corp_id(
-    visitor: FlaskClient, simulator: DingTalkSimulator
-) -> None:
-    """An organisation that the site was not told the name of has its corpId."""
-    other = simulator.users["wang"].corp_ids[0]
-    simulator.sign_in(visitor, "wang")
-    assert f"<dd>{other}</dd>" in page(visitor, "/profile")
+def test_company_is_claimed_for_nobody_of_whom_it_is_not_known(zhang: FlaskClient) -> None:
+    """Without DINGTALK_MEMBERS_ONLY the site did not ask, and says so."""
+    text = page(zhang, "/profile")
+    assert "示例科技" not in text
+    assert "not asked for" in text
 
 
 def test_first_page_after_the_sign_in_says_hello_once(zhang: FlaskClient) -> None:
@@ -280,49 +276,72 @@ def test_api_answers_who_is_signed_in(zhang: FlaskClient, simulator: DingTalkSim
     assert zhang.get("/api/me", headers=JSON).json == {
         "nick": "张三",
         "union_id": person.union_id,
-        "organisation": "示例科技",
+        "user_id": None,
         "phone_number": f"+86{person.mobile}",
         "email": "zhang.san@example.com",
     }
 
 
-# --- The site: one organisation's page -----------------------------------------------------------
+# --- The site: ways in ---------------------------------------------------------------------------
 
 
-def test_company_page_refuses_other_organisations_in_the_look_of_the_site(
-    visitor: FlaskClient, simulator: DingTalkSimulator
+def test_guarded_page_leads_to_a_page_of_the_site_with_code_and_button(
+    visitor: FlaskClient,
 ) -> None:
-    """Someone of another organisation gets 403 on a page of the site, which offers another try."""
-    simulator.sign_in(visitor, "wang")
-    response = visitor.get("/company", headers=HTML)
-    assert response.status_code == 403
-    assert "site.css" in response.text
-    assert 'href="/dingtalk/login?next=/company"' in response.text
+    """The sign-in page has the look of the site, and both ways lead back."""
+    text = visitor.get("/company", headers=HTML, follow_redirects=True).text
+    assert "site.css" in text
+    assert "data-dingtalk-qr=" in text
+    assert 'href="/dingtalk/login?next=/company&amp;via=redirect"' in text
 
 
-def test_errors_stay_json_for_scripts(visitor: FlaskClient, simulator: DingTalkSimulator) -> None:
-    """The site's error page is for people alone."""
-    simulator.sign_in(visitor, "wang")
-    response = visitor.get("/company", headers=JSON)
-    assert response.json is not None
-    assert response.json["error"] == "organisation_not_allowed"
-
-
-def test_company_page_goes_by_the_organisation_chosen(
-    visitor: FlaskClient, simulator: DingTalkSimulator
+@pytest.mark.parametrize(("language", "lang"), [("zh-CN,zh;q=0.9", "zh-CN"), ("en", "en")])
+def test_sign_in_page_speaks_the_language_of_the_visitor(
+    language: str, lang: str, visitor: FlaskClient
 ) -> None:
-    """A member who signed in in the name of another organisation is refused as well."""
-    other = simulator.users["wang"].corp_ids[0]
-    simulator.sign_in(visitor, "zhang", corp_id=other)
-    assert visitor.get("/company").status_code == 403
+    """The page is there in Chinese and in English."""
+    assert f'<html lang="{lang}">' in page(visitor, "/dingtalk/login", language)
 
 
-def test_no_company_means_no_company_page(simulator: DingTalkSimulator) -> None:
-    """Without COMPANY_CORP_ID there is neither the page nor a link to it."""
-    app = create_app(simulator.settings | {"SECRET_KEY": SECRET_KEY})
-    client = app.test_client()
-    assert "/company" not in page(client, "/")
-    assert client.get("/company").status_code == 404
+def test_sign_in_page_can_be_left_out(simulator: DingTalkSimulator) -> None:
+    """The setting of the environment is stronger than that of the example."""
+    settings = simulator.settings | {"SECRET_KEY": SECRET_KEY, "DINGTALK_LOGIN_PAGE": False}
+    response = create_app(settings).test_client().get("/dingtalk/login")
+    assert response.location.startswith(simulator.url)
+
+
+def test_site_with_credentials_asks_the_client_for_nothing_unless_told_to(
+    visitor: FlaskClient,
+) -> None:
+    """Sign-in inside the client takes more steps in DingTalk's console than the others."""
+    inside = {"User-Agent": "DingTalk"}
+    assert "data-dingtalk-qr=" in visitor.get("/dingtalk/login", headers=inside).text
+    assert visitor.post("/dingtalk/in-app").status_code == 404
+
+
+def test_site_with_credentials_signs_in_inside_the_client_where_told_to(
+    monkeypatch: pytest.MonkeyPatch, simulator: DingTalkSimulator
+) -> None:
+    """Two settings of the environment switch it on."""
+    switch = {
+        "DINGTALK_IN_APP_LOGIN": "true",
+        "DINGTALK_CORP_ID": simulator.application.corp_id,
+        "SECRET_KEY": SECRET_KEY,
+    }
+    set_environment(monkeypatch, simulator.settings | switch)
+    client = create_app().test_client()
+    text = client.get("/dingtalk/login", headers={"User-Agent": "DingTalk"}).text
+    assert "data-dingtalk-in-app=" in text
+
+
+def test_simulated_site_says_whose_phone_it_is(simulated: Flask, people: DingTalkSimulator) -> None:
+    """Who is inside the client is chosen on a page of the simulator, which is there."""
+    address = f"{people.url}/oauth2/phone"
+    assert address in page(simulated.test_client(), "/")
+    assert requests.get(address, timeout=10).status_code == 200
+
+
+# --- The site: refusals --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -362,17 +381,6 @@ def test_person_of_another_organisation_reads_that_the_site_is_not_for_them(
     assert response.status_code == 403
     assert "This site is for our own people" in response.text
     assert "site.css" in response.text
-
-
-def test_member_may_come_in_the_name_of_another_organisation(
-    simulated: Flask, people: DingTalkSimulator
-) -> None:
-    """Who is a member is no matter of the organisation chosen; the page of one organisation is."""
-    client = simulated.test_client()
-    other = people.users["wang"].corp_ids[0]
-    assert people.sign_in(client, "zhang", corp_id=other).status_code == 302
-    assert "总经理" in page(client, "/record")
-    assert client.get("/company").status_code == 403
 
 
 @pytest.mark.parametrize(
@@ -576,7 +584,9 @@ def test_no_page_is_kept_by_the_browser(path: str, zhang: FlaskClient) -> None:
     assert zhang.get(path).headers["Cache-Control"] == "no-store"
 
 
-@pytest.mark.parametrize("path", ["/", "/profile", "/record", "/company", "/dingtalk/callback"])
+@pytest.mark.parametrize(
+    "path", ["/", "/profile", "/record", "/company", "/dingtalk/login", "/dingtalk/callback"]
+)
 def test_every_page_has_a_strict_security_policy(path: str, zhang: FlaskClient) -> None:
     """Neither inline scripts nor inline styles are allowed, nor anything from elsewhere."""
     policy = zhang.get(path).headers["Content-Security-Policy"]
@@ -607,7 +617,7 @@ def test_site_takes_its_credentials_from_the_environment(monkeypatch: pytest.Mon
     """The environment is enough to run the site with the real DingTalk."""
     credentials = {"DINGTALK_CLIENT_ID": "dingabc", "DINGTALK_CLIENT_SECRET": "secret"}
     set_environment(monkeypatch, credentials | {"SECRET_KEY": SECRET_KEY})
-    response = create_app().test_client().get("/dingtalk/login")
+    response = create_app().test_client().get("/dingtalk/login?via=redirect")
     assert response.location.startswith("https://login.dingtalk.com/oauth2/auth?client_id=dingabc&")
 
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 import inspect
 import subprocess
 import sys
+from collections.abc import Callable
 from importlib.resources import files
 
 import pytest
-from flask import Blueprint, Flask
+from flask import Blueprint, Flask, render_template_string
 from flask.testing import FlaskClient
 
 import flask_dingtalk
 from flask_dingtalk import DingTalk
 from flask_dingtalk.testing import DingTalkSimulator
+
+from .conftest import AppFactory
 
 
 def test_the_package_exports_what_is_promised_and_nothing_else() -> None:
@@ -92,7 +95,6 @@ def test_the_fixture_runs_a_simulator(dingtalk_simulator: DingTalkSimulator) -> 
 
 def test_a_button_leads_to_the_sign_in(client: FlaskClient, app: Flask) -> None:
     """In the visitor's language, with where to land."""
-    from flask import render_template_string
 
     @app.get("/button")
     def button() -> str:
@@ -104,3 +106,46 @@ def test_a_button_leads_to_the_sign_in(client: FlaskClient, app: Flask) -> None:
     assert "Sign in with DingTalk" in english
     assert "使用钉钉登录" in chinese
     assert "<svg" in english
+
+
+INSIDE = {"User-Agent": "Mozilla/5.0 (Linux; Android 14) AliApp(DingTalk/7.6.50)"}
+
+
+@pytest.fixture
+def page_with_a_button(make_app: AppFactory) -> Callable[..., str]:
+    """Return what a page with a button holds, on a site with given settings."""
+
+    def load(headers: dict[str, str], **settings: object) -> str:
+        app = make_app(**settings)
+        app.add_url_rule(
+            "/button", view_func=lambda: render_template_string("{{ dingtalk_button() }}")
+        )
+        return app.test_client().get("/button", headers=headers).text
+
+    return load
+
+
+def test_a_button_leads_past_the_sign_in_page(page_with_a_button: Callable[..., str]) -> None:
+    """Whoever takes it has chosen already."""
+    text = page_with_a_button({}, DINGTALK_LOGIN_PAGE=True)
+    assert 'href="/dingtalk/login?via=redirect"' in text
+
+
+def test_inside_the_client_a_button_leads_to_the_sign_in_there(
+    page_with_a_button: Callable[..., str],
+) -> None:
+    """Also on a site with a sign-in page: nobody inside the client has to agree to anything."""
+    settings = {"DINGTALK_LOGIN_PAGE": True, "DINGTALK_CORP_ID": "ding1"}
+    text = page_with_a_button(INSIDE, DINGTALK_IN_APP_LOGIN=True, **settings)
+    assert 'href="/dingtalk/login"' in text
+    text = page_with_a_button(INSIDE, **settings)
+    assert 'href="/dingtalk/login?via=redirect"' in text
+
+
+def test_the_way_out_of_the_page_inside_the_client_does_not_lead_back_to_it(
+    make_app: AppFactory,
+) -> None:
+    """Where its scripts may not run, the button is all that there is."""
+    app = make_app(DINGTALK_IN_APP_LOGIN=True, DINGTALK_CORP_ID="ding1")
+    text = app.test_client().get("/dingtalk/login?next=/report", headers=INSIDE).text
+    assert 'href="/dingtalk/login?next=/report&amp;via=redirect"' in text

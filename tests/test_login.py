@@ -151,6 +151,14 @@ def test_a_site_may_mount_the_routes_itself(simulator: DingTalkSimulator) -> Non
     assert response.headers["Location"] == "/x"
 
 
+def test_a_test_client_is_walked_past_the_sign_in_page(
+    make_app: AppFactory, simulator: DingTalkSimulator
+) -> None:
+    """``simulator.sign_in`` takes the button, so that one test suits both settings."""
+    client = make_app(DINGTALK_LOGIN_PAGE=True).test_client()
+    assert simulator.sign_in(client, "zhang", next="/report").location == "/report"
+
+
 def test_url_prefix_places_the_routes(simulator: DingTalkSimulator) -> None:
     """The callback's address follows."""
     app = Flask(__name__)

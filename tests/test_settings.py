@@ -199,14 +199,39 @@ def test_the_repr_of_the_settings_shows_no_secret() -> None:
     assert "secret-of-ding1" not in repr(settings_of(build()))
 
 
+def test_sign_in_inside_the_client_needs_an_organisation() -> None:
+    """The client is asked for a code in the name of one."""
+    with pytest.raises(ConfigurationError, match=r"DINGTALK_IN_APP_LOGIN needs DINGTALK_CORP_ID"):
+        build(DINGTALK_IN_APP_LOGIN=True)
+    build(DINGTALK_IN_APP_LOGIN=True, DINGTALK_CORP_ID="ding1")
+
+
 @pytest.mark.parametrize(
-    "name",
-    ["DINGTALK_LOGIN_PAGE", "DINGTALK_IN_APP_LOGIN"],
+    ("settings", "missing"),
+    [
+        pytest.param({"DINGTALK_SCOPE": "openid corpid"}, "DINGTALK_CORP_ID and DINGTALK_ORG_TYPE"),
+        pytest.param(
+            {"DINGTALK_ALLOWED_CORP_IDS": "ding1", "DINGTALK_CORP_ID": "ding1"},
+            "DINGTALK_ORG_TYPE",
+        ),
+        pytest.param({"DINGTALK_EXCLUSIVE_LOGIN": True}, "DINGTALK_EXCLUSIVE_CORP_ID"),
+    ],
 )
-def test_a_rule_that_this_version_cannot_keep_is_refused(name: str) -> None:
-    """Ignoring it would let in who should stay out."""
+def test_a_sign_in_page_without_what_its_qr_code_needs_is_refused(
+    settings: dict[str, Any], missing: str
+) -> None:
+    """DingTalk's script would only say that it failed."""
+    with pytest.raises(ConfigurationError, match=f"DINGTALK_LOGIN_PAGE .* wants {missing}"):
+        build(DINGTALK_LOGIN_PAGE=True, **settings)
+    build(**settings)
+
+
+@pytest.mark.parametrize("name", ["DINGTALK_QR_SCRIPT_URL", "DINGTALK_JSAPI_URL"])
+def test_a_script_comes_from_no_address_that_anybody_could_answer(name: str) -> None:
+    """It runs in the pages of the site."""
     with pytest.raises(ConfigurationError, match=name):
-        build(**{name: True})
+        build(**{name: "http://scripts.example.com/script.js"})
+    build(**{name: "http://127.0.0.1:8000/script.js"})
 
 
 def test_an_organisation_to_preselect_has_to_be_an_allowed_one() -> None:
@@ -218,7 +243,7 @@ def test_an_organisation_to_preselect_has_to_be_an_allowed_one() -> None:
 @pytest.mark.parametrize("value", [False, "false", 0, None])
 def test_a_rule_that_is_switched_off_is_no_matter(value: Any) -> None:
     """In each form that a flag may take."""
-    build(DINGTALK_LOGIN_PAGE=value)
+    build(DINGTALK_IN_APP_LOGIN=value)
 
 
 def test_a_secret_key_of_digits_is_told_apart_from_none() -> None:

@@ -3,9 +3,11 @@
     flask --app examples.site run
 
 Without FLASK_DINGTALK_CLIENT_ID in the environment it signs people in with a simulator of DingTalk
-that it brings along. With it, it needs FLASK_DINGTALK_CLIENT_SECRET and FLASK_SECRET_KEY as well,
-and FLASK_DINGTALK_MEMBERS_ONLY, FLASK_DINGTALK_EMPLOYEE_PROFILE and FLASK_DINGTALK_REVALIDATE_AFTER
-do what simulated.py sets them to for the simulator.
+that it brings along. With it, it needs FLASK_DINGTALK_CLIENT_SECRET and FLASK_SECRET_KEY as well.
+FLASK_DINGTALK_MEMBERS_ONLY, FLASK_DINGTALK_EMPLOYEE_PROFILE and FLASK_DINGTALK_REVALIDATE_AFTER do
+then what simulated.py sets them to for the simulator; FLASK_DINGTALK_IN_APP_LOGIN=true, with
+FLASK_DINGTALK_CORP_ID, signs people in inside the DingTalk client; FLASK_DINGTALK_LOGIN_PAGE=false
+leaves out the page with the QR code.
 """
 
 from collections.abc import Mapping
@@ -23,15 +25,13 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     """Build the site from the ``FLASK_…`` environment variables and ``config``, which wins."""
     app = Flask(__name__)
     app.config.from_mapping(
-        # The site wants to know in the name of which organisation somebody comes.
-        DINGTALK_SCOPE="openid corpid",
-        # The corpId of the company whose people may read /company; without it, no such page.
-        COMPANY_CORP_ID=None,
+        # A page of the site, with DingTalk's QR code, in front of DingTalk's own.
+        DINGTALK_LOGIN_PAGE=True,
+        # What to call the company on a page: a sign-in brings no name.
+        COMPANY_NAME=None,
         # The name of the role that opens /approvals; without it, no such page.
         APPROVER_ROLE=None,
-        # What to call organisations on a page, by corpId: a sign-in brings no names.
-        ORGANISATION_NAMES={},
-        # And departments, by number: an employee's record brings no names either.
+        # What to call departments, by number: an employee's record brings no names either.
         DEPARTMENT_NAMES={},
         # Behind HTTPS, set FLASK_SESSION_COOKIE_SECURE=true as well.
         SESSION_COOKIE_SAMESITE="Lax",
@@ -50,11 +50,9 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     user_logged_out.connect(views.say_goodbye, app)
 
     app.register_blueprint(views.pages)
-    # Guarded here and not in views.py: whose pages they are, is known only now.
-    company, role = app.config["COMPANY_CORP_ID"], app.config["APPROVER_ROLE"]
-    if company:
-        app.add_url_rule("/company", view_func=login_required(corp_ids=[company])(views.company))
+    role = app.config["APPROVER_ROLE"]
     if role:
+        # Guarded here and not in views.py: whose page it is, is known only now.
         may_approve = partial(accounts.has_role, role=role)
         app.add_url_rule("/approvals", view_func=login_required(check=may_approve)(views.approvals))
     return app

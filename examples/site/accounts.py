@@ -51,6 +51,12 @@ def has_role(user: DingTalkUser, role: str) -> bool:
     return any(each.name == role for each in roles or ())
 
 
+def company_of(user: DingTalkUser) -> str | None:
+    """Return the name of the company if the user is known as one of its members."""
+    name: str | None = current_app.config["COMPANY_NAME"]
+    return name if user.user_id is not None else None
+
+
 def _table() -> dict[str, Account]:
     table: dict[str, Account] = current_app.extensions["accounts"]
     return table

@@ -54,16 +54,15 @@ def use_simulator(app: Flask) -> None:
     """Start a simulator of DingTalk that lives as long as this process, and point the app at it."""
     simulator = DingTalkSimulator().start()
     atexit.register(simulator.stop)
-    organisations = list(simulator.organisations.values())
+    company = simulator.application.corp_id
     app.config.from_mapping(
         simulator.settings,
         SIMULATED=True,
         # Another one at each start signs everybody out, which suits a simulator that starts anew
         # too. A site for real people keeps one for ever, the same in all its processes.
         SECRET_KEY=secrets.token_hex(),
-        COMPANY_CORP_ID=organisations[0].corp_id,
+        COMPANY_NAME=simulator.organisations[company].name,
         APPROVER_ROLE=_APPROVER,
-        ORGANISATION_NAMES={each.corp_id: each.name for each in organisations},
         DEPARTMENT_NAMES=_DEPARTMENTS,
     )
     for name, value in {
@@ -71,6 +70,8 @@ def use_simulator(app: Flask) -> None:
         "DINGTALK_EMPLOYEE_PROFILE": True,
         # So short that a visitor can wait for it. An hour is plenty for a real site.
         "DINGTALK_REVALIDATE_AFTER": 10,
+        "DINGTALK_IN_APP_LOGIN": True,
+        "DINGTALK_CORP_ID": company,
     }.items():
         app.config.setdefault(name, value)
     for name in _RECORDS:
@@ -90,6 +91,12 @@ def _settle_in(simulator: DingTalkSimulator, person: Person) -> None:
     if person.name == "li":
         boss = simulator.users["zhang"].memberships.get(simulator.application.corp_id)
         membership.manager_user_id = boss.user_id if boss else None
+
+
+@controls.app_template_global()
+def phone_url() -> str:
+    """Return where to choose who is inside DingTalk's client."""
+    return f"{_simulator().url}/oauth2/phone"
 
 
 # --- Leaving the company, and coming back ---
@@ -113,7 +120,7 @@ def leave() -> Response:
             flash(
                 texts.say(
                     "simulator.gone",
-                    organisation=_company(simulator),
+                    organisation=current_app.config["COMPANY_NAME"],
                     seconds=f"{current_app.config['DINGTALK_REVALIDATE_AFTER']}",
                 )
             )
@@ -127,13 +134,13 @@ def come_back() -> Response:
     for person in gone():
         if person.name != request.form.get("person"):
             continue
-        membership = simulator.join(person)
-        # The company stays the first one that is offered at the sign-in.
-        person.memberships = {simulator.application.corp_id: membership} | person.memberships
+        simulator.join(person)
         _settle_in(simulator, person)
         flash(
             texts.say(
-                "simulator.returned", nick=person.nick or "", organisation=_company(simulator)
+                "simulator.returned",
+                nick=person.nick or "",
+                organisation=current_app.config["COMPANY_NAME"],
             )
         )
     return redirect(url_for("pages.home"), 303)
@@ -149,10 +156,6 @@ def gone() -> list[Person]:
 
 def _people(simulator: DingTalkSimulator) -> list[Person]:
     return [simulator.users[name] for name in _RECORDS]
-
-
-def _company(simulator: DingTalkSimulator) -> str:
-    return simulator.organisations[simulator.application.corp_id].name
 
 
 def _simulator() -> DingTalkSimulator:

@@ -70,7 +70,28 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
         "For people with the role {role} alone, as the directory has it.",
         "仅限角色为“{role}”的成员：以通讯录为准。",
     ),
-    "home.tries": ("Three doors to try", "三扇门，试一试"),
+    "home.tries": ("Six doors to try", "六扇门，试一试"),
+    "home.tries.button": ("Take the button", "点按钮"),
+    "home.tries.button.text": (
+        "It leads to DingTalk's own page, where you agree, and back.",
+        "前往钉钉自己的页面，同意授权后回到本站。",
+    ),
+    "home.tries.qr": ("Scan the QR code", "扫二维码"),
+    "home.tries.qr.text": (
+        "DingTalk's QR code in a page of this site: every page behind the door sends you there. A"
+        " simulated code needs no phone; it offers a few.",
+        "把钉钉的二维码嵌在本站的页面里：未登录时打开任何需要登录的页面，都会来到这里。"
+        "模拟器的二维码不用真手机，点一下名字就算扫过了。",
+    ),
+    "home.tries.client": ("Open My profile inside DingTalk", "在钉钉里打开“我的资料”"),
+    "home.tries.client.text": (
+        "Let your browser pass for DingTalk's client: set its user agent to DingTalk (in Chromium:"
+        " F12, More tools, Network conditions). Signed out, open the page: you are in, without a"
+        " tap.",
+        "让浏览器扮成钉钉客户端：把 User-Agent 设为 DingTalk"
+        "（Chromium：F12 > 更多工具 > 网络状况）。退出登录后再打开这一页，不用点任何按钮就登录了。",
+    ),
+    "home.tries.client.phone": ("Whose phone is it?", "手机在谁手里？"),
     "home.tries.outsider": ("Knock as 王五", "用王五登录"),
     "home.tries.outsider.text": (
         "DingTalk vouches for 王五, of another company. This site is for the people of"
@@ -93,18 +114,32 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
         "供脚本调用的受保护接口：未登录时返回 401，而不是跳转。",
     ),
     "home.company": (
-        "For the people of {organisation} alone, by the organisation chosen when signing in.",
-        "仅限{organisation}的成员：以登录时选择的组织为准。",
+        "What is new in the company, for everybody who is let in.",
+        "公司的最新动态，登录后即可阅读。",
+    ),
+    "login.title": ("Sign in", "登录"),
+    "login.scan": (
+        "Scan the code with DingTalk on your phone, and agree there.",
+        "打开手机上的钉钉，扫描二维码并确认登录。",
+    ),
+    "login.or": ("or on this device", "或在本机登录"),
+    "login.then": (
+        "DingTalk's page asks whether you agree, and brings you back here.",
+        "在钉钉的页面上同意授权后，会回到这里。",
     ),
     "badge.nobody": ("Nobody signed in", "尚未登录"),
     "badge.hint": ("Your name will be here", "登录后显示你的名字"),
     "profile.account": ("From DingTalk", "来自钉钉"),
-    "profile.organisation": ("Organisation", "组织"),
-    "profile.corp_id": ("corp_id", "corp_id"),
+    "profile.user_id": ("user_id", "user_id"),
+    "profile.not_asked": ("not asked for", "未查询"),
     "profile.union_id": ("union_id", "union_id"),
     "profile.phone": ("Phone", "手机"),
     "profile.email": ("E-mail", "邮箱"),
     "profile.token": ("Access token ends", "访问令牌有效期至"),
+    "profile.no_token": (
+        "none: DingTalk's client says who you are, and no more",
+        "无：钉钉客户端只告知身份，不提供令牌",
+    ),
     "profile.not_sent": ("not sent", "未提供"),
     "profile.record": ("Kept by this site", "本站记录"),
     "profile.record.lead": (
@@ -164,8 +199,8 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
     "api.failed": ("The site did not answer. Please try again.", "网站没有响应，请重试。"),
     "company.title": ("Notices of {organisation}", "{organisation}公告"),
     "company.lead": (
-        "You see this page because you signed in in the name of this organisation.",
-        "你以该组织成员的身份登录，因此可以看到此页。",
+        "You see this page because you are signed in.",
+        "你已登录，因此可以看到此页。",
     ),
     "company.canteen": ("Canteen", "食堂"),
     "company.canteen.text": (
@@ -213,17 +248,8 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
         "It took too long, was used before, or was begun in another browser.",
         "登录时间过长、链接已被使用，或是在其他浏览器中发起的。",
     ),
-    "error.organisation_not_allowed": ("This page is another company's", "你所在的组织无权访问"),
+    "error.organisation_not_allowed": ("This site is for our own people", "本站仅对本公司成员开放"),
     "error.organisation_not_allowed.text": (
-        "You did not sign in in the name of the organisation that this page is for. Try again and"
-        " choose that organisation, or another account.",
-        "此页仅对指定组织开放。请重试并选择该组织，或使用其他账号。",
-    ),
-    "error.organisation_not_allowed.at_the_door": (
-        "This site is for our own people",
-        "本站仅对本公司成员开放",
-    ),
-    "error.organisation_not_allowed.at_the_door.text": (
         "DingTalk vouched for who you are, but you are not in the directory of the company that"
         " this site belongs to. If you should be, ask its administrator; or use another account.",
         "钉钉确认了你的身份，但本公司的通讯录中没有你。如有疑问请联系公司管理员，或使用其他账号登录。",

@@ -3,6 +3,7 @@
 import json
 from datetime import datetime, timedelta, timezone
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from flask import Blueprint, Flask, Response, current_app, flash, jsonify, render_template, request
 
@@ -15,9 +16,16 @@ pages = Blueprint("pages", __name__)
 pages.add_app_template_global(texts.say)
 pages.add_app_template_global(texts.language)
 pages.add_app_template_global(accounts.has_role)
+pages.add_app_template_global(accounts.company_of)
 
 #: Where a company's days begin and end.
 _CHINA: Final = timezone(timedelta(hours=8))
+#: DingTalk's scripts for the QR code and for pages inside its client, by the settings that change
+#: where they come from.
+_DINGTALK_SCRIPTS: Final = {
+    "DINGTALK_QR_SCRIPT_URL": "https://g.alicdn.com/dingding/h5-dingtalk-login/0.21.0/ddlogin.js",
+    "DINGTALK_JSAPI_URL": ("https://g.alicdn.com/dingding/dingtalk-jsapi/3.1.0/dingtalk.open.js"),
+}
 
 
 @pages.get("/")
@@ -60,14 +68,16 @@ def api_me() -> Response:
     return jsonify(
         nick=user.nick,
         union_id=user.union_id,
-        organisation=organisation_name(user.corp_id),
+        user_id=user.user_id,
         phone_number=user.phone_number,
         email=user.email,
     )
 
 
+@pages.get("/company")
+@login_required
 def company() -> str:
-    """Show the notices of one organisation to its people; the factory adds route and guard."""
+    """Show the notices of the company."""
     return render_template("company.html")
 
 
@@ -98,8 +108,6 @@ def show_error(error: DingTalkError) -> Response:
     response: Response = current_app.make_response(error.get_response(request.environ))
     if response.mimetype == "text/html":
         key = f"error.{error.error_code}"
-        if request.endpoint == "dingtalk.callback" and texts.has(f"{key}.at_the_door"):
-            key = f"{key}.at_the_door"
         response.set_data(
             render_template(
                 "error.html", error=error, text=key if texts.has(key) else "error.other"
@@ -111,27 +119,28 @@ def show_error(error: DingTalkError) -> Response:
 @pages.after_app_request
 def add_headers(response: Response) -> Response:
     """Say what a page may load, who may keep it, and who learns where a visitor comes from."""
-    # DingTalk serves avatars from hosts of its own choosing, the simulator from its own address.
-    simulator = current_app.config.get("DINGTALK_API_BASE_URL", "")
-    response.headers["Content-Security-Policy"] = (
-        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self';"
-        f" img-src 'self' https: {simulator}; form-action 'self'; base-uri 'none';"
-        " frame-ancestors 'none'"
-    )
+    response.headers["Content-Security-Policy"] = _security_policy()
     response.headers.setdefault("Referrer-Policy", "same-origin")
     response.headers["X-Content-Type-Options"] = "nosniff"
-    if request.endpoint != "static":
+    if request.endpoint not in ("static", "dingtalk.static"):
         # After signing out, the browser's back button must not bring the profile up again.
         response.headers["Cache-Control"] = "no-store"
         response.vary.add("Accept-Language")
     return response
 
 
-@pages.app_template_filter()
-def organisation_name(corp_id: str | None) -> str | None:
-    """Return what the site calls an organisation: its name where configured, or its corpId."""
-    names: dict[str, str] = current_app.config["ORGANISATION_NAMES"]
-    return names.get(corp_id, corp_id) if corp_id else None
+def _security_policy() -> str:
+    config = current_app.config
+    scripts = " ".join(config.get(name, url) for name, url in _DINGTALK_SCRIPTS.items())
+    frame = urlsplit(config.get("DINGTALK_AUTHORIZE_URL", "https://login.dingtalk.com"))
+    # Set for a simulator alone: it is asked what DingTalk's client would be, and serves avatars,
+    # as DingTalk does from hosts of its own choosing.
+    simulator = "".join(f" {url}" for url in [config.get("DINGTALK_API_BASE_URL")] if url)
+    return (
+        f"default-src 'none'; script-src 'self' {scripts}; frame-src {frame.scheme}://{frame.netloc};"
+        f" style-src 'self'; connect-src 'self'{simulator}; img-src 'self' https:{simulator};"
+        " form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    )
 
 
 @pages.app_template_filter()

@@ -25,6 +25,8 @@ class _Page(HTMLParser):
         self.forms: dict[str, tuple[str, dict[str, str]]] = {}
         #: By name, the values of the buttons and radio buttons.
         self.offers: dict[str, list[str]] = {"person": [], "organisation": []}
+        #: Where a site's sign-in button leads.
+        self.button = ""
         self.refusal = ""
         self._refusing = False
         self._fields: dict[str, str] = {}
@@ -35,11 +37,13 @@ class _Page(HTMLParser):
         attributes = {key: value or "" for key, value in attrs}
         if tag == "form":
             self._fields = {}
-            name = urlsplit(attributes["action"]).path.rpartition("/")[2]
-            self.forms[name] = (attributes["action"], self._fields)
+            action = attributes.get("action", "")
+            self.forms[urlsplit(action).path.rpartition("/")[2]] = (action, self._fields)
+        elif tag == "a" and "dingtalk-button" in attributes.get("class", "").split():
+            self.button = attributes["href"]
         elif attributes.get("name") in self.offers:
-            self.offers[attributes["name"]].append(attributes["value"])
-        elif tag == "input":
+            self.offers[attributes["name"]].append(attributes.get("value", ""))
+        elif tag == "input" and "name" in attributes:
             self._fields[attributes["name"]] = attributes.get("value", "")
         self._refusing = self._refusing or "data-refused" in attributes
 
@@ -75,7 +79,11 @@ class Walk:
     def sign_in(self, client: FlaskClient, login_path: str, next_url: str | None) -> TestResponse:
         """Return the callback's response; `SimulatorError` if the way ends before."""
         query = {} if next_url is None else {"next": next_url}
+        root = str(client.application.config["APPLICATION_ROOT"]).rstrip("/")
         login = client.get(login_path, query_string=query)
+        if login.status_code == 200:
+            # A sign-in page: the way through DingTalk's pages is its button.
+            login = client.get(_Page(login.text).button.removeprefix(root) or login_path)
         address = login.location or ""
         if not address.startswith(f"{self._url}/oauth2/"):
             raise SimulatorError(
@@ -83,7 +91,6 @@ class Walk:
                 f" at {self._url}: was the app created with simulator.settings?"
             )
         parts = urlsplit(self.callback(address))
-        root = str(client.application.config["APPLICATION_ROOT"]).rstrip("/")
         return client.get(
             parts.path.removeprefix(root),
             query_string=parts.query,

@@ -18,30 +18,29 @@
     return answer;
   };
 
-  const call = (listener, argument) => {
-    if (typeof listener === "function") {
-      listener(argument);
-    }
+  // DingTalk's library calls one of the two names, and complete not at all. What the page's own
+  // function throws does not break the promise.
+  const call = (preferred, other, argument) => {
+    const listener = [preferred, other].find((value) => typeof value === "function");
+    queueMicrotask(() => listener?.(argument));
   };
 
   const requestAuthCode = async (options = {}) => {
     if (!/DingTalk/i.test(window.navigator.userAgent)) {
       // Like DingTalk's library, which finds no bridge to ask: onFail is not called then.
-      throw new Error("DINGTALK-JSAPI ERROR 4040: notInDingTalk");
+      throw new Error(
+        "[DINGTALK-JSAPI] ERROR 4040: Do not support the current environment：'notInDingTalk'",
+      );
     }
     let result;
     try {
       result = await ask(options);
     } catch (reason) {
       const failure = reason instanceof Error ? { errorMessage: reason.message } : reason;
-      call(options.onFail, failure);
-      call(options.fail, failure);
-      call(options.complete, failure);
+      call(options.fail, options.onFail, failure);
       throw failure;
     }
-    call(options.onSuccess, result);
-    call(options.success, result);
-    call(options.complete, result);
+    call(options.success, options.onSuccess, result);
     return result;
   };
 

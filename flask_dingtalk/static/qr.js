@@ -1,0 +1,228 @@
+// Shows DingTalk's QR code, renews it, and takes whoever scanned it to the callback.
+// [obtain-identity-credentials]
+(() => {
+  "use strict";
+
+  // Milliseconds after which the visitor need not wait for DingTalk's script any longer.
+  const PATIENCE = 10000;
+  // Milliseconds that the site gets to answer, and until it is asked again where it did not.
+  const PAUSE = 10000;
+  // Milliseconds between two renewals at least.
+  const SHORTEST = 1000;
+  // Answers that another try may change.
+  const TEMPORARY = [408, 425, 429];
+  // The longest time that setTimeout knows, in milliseconds.
+  const LONGEST = 2 ** 31 - 1;
+  // DingTalk's code and words for somebody whom the application is not there for. Seen, not
+  // documented; its script passes on the words alone, or both.
+  const NOT_IN_ORGANISATION = { code: 11055, words: "不在组织内" };
+
+  // The tag follows this script: its events cannot be missed.
+  const whenLoaded = (onLoad, onFailure) => {
+    const settle = ({ type, target }) => {
+      if (target instanceof HTMLScriptElement && "dingtalkQrScript" in target.dataset) {
+        if (type === "load") {
+          onLoad();
+        } else {
+          onFailure(new Error(`${target.src} cannot be loaded`));
+        }
+      }
+    };
+    document.addEventListener("load", settle, true);
+    document.addEventListener("error", settle, true);
+    setTimeout(() => onFailure(new Error("DingTalk's script does not come")), PATIENCE);
+  };
+
+  const start = (container) => {
+    const { frame, login, renewal } = JSON.parse(container.dataset.dingtalkQr);
+    const callback = new URL(decodeURIComponent(login.redirect_uri));
+    const place = document.getElementById(frame.id);
+    const renewButton = container.querySelector(".dingtalk-qr-renew");
+    // The newest state, and when it wants to be renewed, in milliseconds of Date.now().
+    let { state } = login;
+    let due = Date.now() + renewal.after * 1000;
+    // The state that DingTalk's script was given with the code that is shown, and its end.
+    let shown = { state: null, until: 0 };
+    let renewing = null;
+    let over = false;
+    let timer;
+
+    const isShown = () => !over && container.dataset.state === "shown";
+
+    const fail = (reason, detail) => {
+      clearTimeout(timer);
+      console.warn("DingTalk's QR code:", detail);
+      container.dataset.state = "failed";
+      for (const message of container.querySelectorAll("[data-reason]")) {
+        message.hidden = message.dataset.reason !== reason;
+      }
+      renewButton.hidden = reason === "unavailable";
+      place.textContent = "";
+    };
+
+    // Asks for a state that will last: the same one as long as it does. Any page may have taken the
+    // room that this browser has for states, so this one is asked about before it is needed.
+    const askForState = async () => {
+      const patience = new AbortController();
+      const limit = setTimeout(() => patience.abort(), PAUSE);
+      try {
+        const response = await fetch(renewal.url, {
+          method: "POST",
+          body: new URLSearchParams({ state }),
+          headers: { Accept: "application/json" },
+          signal: patience.signal,
+        });
+        if (!response.ok) {
+          const error = new Error(`the state was not renewed: HTTP ${response.status}`);
+          error.isFinal = response.status < 500 && !TEMPORARY.includes(response.status);
+          throw error;
+        }
+        const answer = await response.json();
+        state = answer.state;
+        due = Date.now() + answer.renew_after * 1000;
+      } finally {
+        clearTimeout(limit);
+      }
+    };
+
+    // One at a time: each answer brings another cookie, and the last one counts.
+    const renewState = () => {
+      renewing ??= askForState().finally(() => {
+        renewing = null;
+      });
+      return renewing;
+    };
+
+    const succeed = async (code) => {
+      over = true;
+      clearTimeout(timer);
+      if (renewing !== null || Date.now() >= due) {
+        // A renewal is under way, or this computer slept. Where it fails, the callback says so.
+        await renewState().catch(() => {});
+      }
+      // Put together here: where a message would send the browser is not asked.
+      callback.searchParams.set("authCode", code);
+      callback.searchParams.set("state", state);
+      window.location.assign(callback);
+    };
+
+    // Whoever has a hold of this window can send it a message, and DingTalk's script may believe
+    // it, or call back twice, or for another code on the page. What belongs to this code carries
+    // the state that went to DingTalk with it, which nobody else knows.
+    const isOurs = (result) => {
+      try {
+        const sent = result.state || new URL(result.redirectUrl).searchParams.get("state");
+        return sent === shown.state;
+      } catch {
+        return false;
+      }
+    };
+    const onSuccess = (result) => {
+      if (!over && isOurs(result) && result.authCode) {
+        succeed(result.authCode);
+      }
+    };
+    const onError = (error) => {
+      const code = error?.errorCode;
+      const text = String((typeof error === "string" ? error : error?.errorMsg) ?? "");
+      const isOutside =
+        code === NOT_IN_ORGANISATION.code || text.includes(NOT_IN_ORGANISATION.words);
+      // Messages that are none of its own reach DingTalk's script too, and say nothing.
+      if (!over && (text || code !== undefined)) {
+        fail(isOutside ? "not_in_organisation" : "failed", error);
+      }
+    };
+
+    const show = () => {
+      if (typeof window.DTFrameLogin !== "function") {
+        fail("unavailable", "DingTalk's script does not define DTFrameLogin");
+        return;
+      }
+      container.dataset.state = "shown";
+      shown = { state, until: due };
+      try {
+        window.DTFrameLogin(frame, { ...login, state }, onSuccess, onError);
+      } catch (error) {
+        fail("unavailable", error);
+      }
+      if (isShown()) {
+        const title = container.getAttribute("aria-label");
+        place.querySelectorAll("iframe").forEach((iframe) => iframe.setAttribute("title", title));
+        plan(due - Date.now());
+      }
+    };
+
+    const plan = (milliseconds) => {
+      clearTimeout(timer);
+      timer = setTimeout(keepGood, Math.min(Math.max(milliseconds, SHORTEST), LONGEST));
+    };
+
+    // Renews the state, and a code that is as old as its state may get. A younger one stays, as
+    // somebody may have scanned it and be about to agree.
+    const keepGood = async () => {
+      if (document.hidden || !isShown()) {
+        return;
+      }
+      const failure = await renewState().then(
+        () => null,
+        (error) => error,
+      );
+      if (!isShown()) {
+        return;
+      }
+      if (failure?.isFinal) {
+        fail("failed", failure);
+      } else if (failure !== null) {
+        plan(PAUSE);
+      } else if (Date.now() >= shown.until) {
+        show();
+      } else {
+        plan(Math.min(due, shown.until) - Date.now());
+      }
+    };
+
+    renewButton.addEventListener("click", async () => {
+      renewButton.disabled = true;
+      try {
+        await renewState();
+      } catch (error) {
+        if (error.isFinal) {
+          // This page holds nothing that the site knows any more.
+          window.location.reload();
+        }
+        return;
+      } finally {
+        renewButton.disabled = false;
+      }
+      show();
+      place.tabIndex = -1;
+      place.focus();
+    });
+    document.addEventListener("visibilitychange", keepGood);
+    window.addEventListener("online", keepGood);
+    window.addEventListener("pageshow", ({ persisted }) => {
+      if (persisted) {
+        // Somebody came back to this page, whose code and state were used.
+        over = false;
+        shown.until = 0;
+        keepGood();
+      }
+    });
+
+    container.dataset.state = "waiting";
+    if (callback.origin !== window.location.origin) {
+      // Scanning would have no effect at all.
+      fail("unavailable", `it works on ${callback.origin} alone, the origin of the callback`);
+      return;
+    }
+    whenLoaded(
+      // Late is better than never, unless something is shown already.
+      () => shown.state === null && show(),
+      (error) => container.dataset.state === "waiting" && fail("unavailable", error),
+    );
+  };
+
+  for (const container of document.querySelectorAll("[data-dingtalk-qr]:not([data-state])")) {
+    start(container);
+  }
+})();

@@ -1,0 +1,122 @@
+"""Windows of a real browser, Chromium, for the tests that look at pages as visitors see them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Literal, Protocol
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Request,
+    sync_playwright,
+)
+
+Size = tuple[int, int]
+DESKTOP, PHONE, SMALL_PHONE = (1280, 800), (390, 844), (320, 640)
+SIZES = [pytest.param(DESKTOP, id="desktop"), pytest.param(PHONE, id="phone")]
+#: Without a network there is no use for what Chromium likes to ask its maker.
+CHROMIUM = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+#: That a page was refused is what some tests want; a refusal of the browser never is.
+_REFUSED_BY_US = r"server responded with a status of 40[0-9]"
+
+
+class OpenWindow(Protocol):
+    """Opens a window; see the fixture `open_window`."""
+
+    def __call__(
+        self,
+        size: Size = ...,
+        language: str = ...,
+        *,
+        colors: Literal["light", "dark"] = ...,
+        user_agent: str | None = ...,
+        headers: dict[str, str] | None = ...,
+        expected: str | None = ...,
+    ) -> Page:
+        """Return the page of a new window."""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Start Chromium, once.
+
+    For each module and not for the whole run: Playwright keeps an event loop running in this thread
+    as long as it lives, and then no other test could run one.
+    """
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(
+            executable_path="/usr/bin/chromium",
+            args=CHROMIUM,
+            # Visitors' browsers keep pages for the way back, so this one shall.
+            ignore_default_args=["--disable-back-forward-cache"],
+        )
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def open_window(browser: Browser) -> Iterator[OpenWindow]:
+    """Open windows, each of a browser of its own.
+
+    After the test, nothing may stand in their consoles, a violated policy included, and none may
+    have asked anybody beyond this machine. ``expected`` is a pattern of what a test wants to stand
+    there all the same.
+    """
+    problems: list[str] = []
+    contexts: list[BrowserContext] = []
+
+    def note_request(request: Request) -> None:
+        parts = urlsplit(request.url)
+        if parts.scheme != "data" and parts.hostname not in ("127.0.0.1", "localhost"):
+            problems.append(f"a request to {request.url}")
+
+    def open_window(
+        size: Size = DESKTOP,
+        language: str = "en-US",
+        *,
+        colors: Literal["light", "dark"] = "light",
+        user_agent: str | None = None,
+        headers: dict[str, str] | None = None,
+        expected: str | None = None,
+    ) -> Page:
+        allowed = re.compile(f"{_REFUSED_BY_US}|{expected}" if expected else _REFUSED_BY_US)
+
+        def note_message(message: ConsoleMessage) -> None:
+            if message.type in ("error", "warning") and not allowed.search(message.text):
+                problems.append(message.text)
+
+        width, height = size
+        context = browser.new_context(
+            viewport={"width": width, "height": height},
+            locale=language,
+            color_scheme=colors,
+            user_agent=user_agent,
+            extra_http_headers=headers,
+            has_touch=width < 500,
+        )
+        context.set_default_timeout(10_000)
+        contexts.append(context)
+        # Of every page of the context, those that a test opens later included.
+        context.on("console", note_message)
+        context.on("weberror", lambda error: problems.append(str(error.error)))
+        context.on("request", note_request)
+        return context.new_page()
+
+    yield open_window
+    for context in contexts:
+        context.close()
+    assert problems == []
