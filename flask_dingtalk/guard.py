@@ -15,8 +15,7 @@ from .errors import DingTalkError, NotPermitted
 from .models import AnonymousUser, DingTalkUser
 from .pages import json_response, prefers_json
 from .revalidation import still_signed_in
-from .signin import here, inside_client, login_url
-from .state import current
+from .signin import here, inside_client, login_url, warming_up
 
 Rule = Callable[[DingTalkUser], bool]
 Arguments = ParamSpec("Arguments")
@@ -173,10 +172,8 @@ def _sign_in_first() -> Response:
         and not prefers_json(environ)
     )
     if navigation:
-        response = Response(status=302, headers={"Location": login_url(here())})
-        # The callback may come to this process without the login having done so.
-        response.call_on_close(current().warm_up)
-        return response
+        # The callback may come to this process without the login having made it ready.
+        return warming_up(Response(status=302, headers={"Location": login_url(here())}))
     answer = json_response({"error": "login_required", "login_url": login_url(None)}, 401)
     answer.headers["Cache-Control"] = "no-store"
     return answer  # type: ignore[return-value]

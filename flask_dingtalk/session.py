@@ -239,7 +239,7 @@ def begin(target: str | None) -> str:
     return state
 
 
-def renew(state: str | None) -> tuple[str, float]:
+def renew(state: str) -> tuple[str, float]:
     """Return a state for a page that stays open, and in how many seconds to come for another.
 
     It is ``state`` itself as long as this browser knows it and half of its life is left, else one
@@ -251,7 +251,7 @@ def renew(state: str | None) -> tuple[str, float]:
     # The clock of another server may be ahead.
     age = max(time.time() - issued, 0.0)
     if nonce in _states() and age <= lifetime / 2:
-        return state or "", renewal_due(lifetime) - age
+        return state, renewal_due(lifetime) - age
     _mark(nonce, None)
     return begin(target), renewal_due(lifetime)
 

@@ -50,7 +50,7 @@ def build_blueprint(hooks: Sequence[signin.LoginHook]) -> Blueprint:
         """Give a page that stays open a state that will last."""
         _only_from_here()
         try:
-            state, renew_after = session.renew(request.form.get("state"))
+            state, renew_after = session.renew(request.form.get("state", ""))
         except DingTalkError as error:
             current_app.logger.warning("DingTalk's QR code cannot be renewed: %s", error)
             raise
