@@ -28,6 +28,25 @@ SECRET_KEY = "the secret key of the site under test"
 
 AppFactory = Callable[..., Flask]
 
+#: What may come as a state and is none that was ever given out.
+NO_STATES = [
+    pytest.param(None, id="missing"),
+    pytest.param("", id="empty"),
+    pytest.param("made-up", id="made up"),
+    pytest.param("A" * 5000, id="long"),
+    pytest.param("中文\x00\n", id="not even ASCII"),
+    pytest.param("AQ==", id="short"),
+]
+#: What a browser sends along with a form of another origin.
+FROM_ELSEWHERE = [
+    pytest.param({"Sec-Fetch-Site": "cross-site"}, id="another site"),
+    pytest.param({"Sec-Fetch-Site": "same-site"}, id="another origin of the same site"),
+    pytest.param({"Origin": "https://evil.example"}, id="an old browser, another site"),
+    pytest.param({"Origin": "http://localhost:8080"}, id="another port"),
+    pytest.param({"Origin": "https://localhost"}, id="another scheme"),
+    pytest.param({"Origin": "null"}, id="a sandbox"),
+]
+
 
 @pytest.fixture
 def simulator() -> Iterator[DingTalkSimulator]:

@@ -2,9 +2,7 @@
 
 import os
 import re
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,14 +11,12 @@ from urllib.parse import urlsplit
 
 import pytest
 import time_machine
-from flask import Flask
 from playwright.sync_api import Locator, Page, Request, expect
-from werkzeug.serving import make_server
 
 from examples.site import create_app
 from flask_dingtalk.testing import DingTalkSimulator
 
-from .windows import DESKTOP, PHONE, SIZES, SMALL_PHONE, OpenWindow
+from .windows import DESKTOP, PHONE, SIZES, SMALL_PHONE, OpenWindow, serving
 
 ROOT = Path(__file__).parents[1]
 
@@ -97,20 +93,6 @@ class Visitor:
         expect(self.page.get_by_role("main")).to_contain_text(text)
 
 
-@contextmanager
-def served(app: Flask) -> Iterator[str]:
-    """Serve a site; the value is its address."""
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
 @pytest.fixture
 def portal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Portal]:
     """Serve the example site as it is without any setting."""
@@ -118,7 +100,7 @@ def portal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Portal]:
         if name.startswith("FLASK_"):
             monkeypatch.delenv(name)
     app = create_app()
-    with served(app) as address:
+    with serving(app) as address:
         yield Portal(address, app.extensions["simulator"])
     app.extensions["simulator"].stop()
 
@@ -389,7 +371,7 @@ def test_documented_page_with_a_nonce_shows_the_code(
     names: dict[str, Any] = {"__name__": "documented"}
     code = f"{first}\n{with_nonce}".replace("https://login.dingtalk.com", portal.simulator.url)
     exec(code, names)
-    with served(names["app"]) as address:
+    with serving(names["app"]) as address:
         visitor.page.goto(f"{address}/with-nonce")
         visitor.scan("李四")
         expect(visitor.page.locator("body")).to_have_text("The report for 李四")

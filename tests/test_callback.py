@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 
 from flask_dingtalk.testing import DingTalkSimulator
 
-from .conftest import SECRET_KEY, AppFactory, build_site, come_back, query_of, start
+from .conftest import NO_STATES, SECRET_KEY, AppFactory, build_site, come_back, query_of, start
 
 
 def endpoints(simulator: DingTalkSimulator) -> list[str]:
@@ -88,17 +88,7 @@ def test_several_sign_ins_may_be_under_way_in_one_browser(
 # --- The state -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "state",
-    [
-        pytest.param(None, id="missing"),
-        pytest.param("", id="empty"),
-        pytest.param("made-up", id="made up"),
-        pytest.param("A" * 5000, id="long"),
-        pytest.param("中文\x00\n", id="not even ASCII"),
-        pytest.param("AQ==", id="short"),
-    ],
-)
+@pytest.mark.parametrize("state", NO_STATES)
 def test_a_state_that_was_never_given_out_is_refused(
     client: FlaskClient, simulator: DingTalkSimulator, state: str | None
 ) -> None:

@@ -26,12 +26,11 @@ from flask_dingtalk import (
 )
 from flask_dingtalk.testing import DingTalkSimulator
 
-from .conftest import AppFactory, build_site, come_back, query_of, start
+from .conftest import FROM_ELSEWHERE, NO_STATES, AppFactory, build_site, come_back, query_of, start
 from .markup import links, tags, with_attribute
 from .stub import TOKEN, Answer, Asked, StubDingTalk
+from .windows import IN_CLIENT
 
-#: As the client on a phone sends it, in short.
-IN_CLIENT = "Mozilla/5.0 (Linux; Android 14) AppleWebKit/537.36 AliApp(DingTalk/7.6.50)"
 JSON = {"Accept": "application/json"}
 
 
@@ -706,16 +705,7 @@ def test_no_error_page_repeats_the_code(phone: FlaskClient, simulator: DingTalkS
 # --- The state -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "state",
-    [
-        pytest.param(None, id="missing"),
-        pytest.param("", id="empty"),
-        pytest.param("made-up", id="made up"),
-        pytest.param("A" * 5000, id="long"),
-        pytest.param("中文\x00\n", id="not even ASCII"),
-    ],
-)
+@pytest.mark.parametrize("state", NO_STATES)
 def test_without_a_state_of_this_site_the_code_is_not_spent(
     phone: FlaskClient, simulator: DingTalkSimulator, state: str | None
 ) -> None:
@@ -805,16 +795,7 @@ def test_below_a_path_everything_stays_below_it(site: Flask, simulator: DingTalk
 # --- Who may ask ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "headers",
-    [
-        {"Sec-Fetch-Site": "cross-site"},
-        {"Sec-Fetch-Site": "same-site"},
-        {"Origin": "https://evil.example.com"},
-        {"Origin": "null"},
-    ],
-    ids=lambda headers: " ".join(*headers.items()),
-)
+@pytest.mark.parametrize("headers", FROM_ELSEWHERE)
 def test_a_form_of_another_origin_is_refused(
     phone: FlaskClient, simulator: DingTalkSimulator, headers: dict[str, str]
 ) -> None:

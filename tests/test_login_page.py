@@ -15,8 +15,7 @@ from flask_dingtalk.testing import DingTalkSimulator
 
 from .conftest import AppFactory, come_back, query_of, start
 from .markup import links, tags, with_attribute
-
-IN_CLIENT = "Mozilla/5.0 (Linux; Android 14) AppleWebKit/537.36 AliApp(DingTalk/7.6.50)"
+from .windows import IN_CLIENT
 
 
 @pytest.fixture

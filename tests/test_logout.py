@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 from flask_dingtalk import DingTalk
 from flask_dingtalk.testing import DingTalkSimulator
 
-from .conftest import AppFactory
+from .conftest import FROM_ELSEWHERE, AppFactory
 
 
 @pytest.fixture
@@ -60,17 +60,7 @@ def test_get_is_not_allowed(member: FlaskClient) -> None:
     assert member.get("/").text == "张三"
 
 
-@pytest.mark.parametrize(
-    "headers",
-    [
-        pytest.param({"Sec-Fetch-Site": "cross-site"}, id="another site"),
-        pytest.param({"Sec-Fetch-Site": "same-site"}, id="another origin of the same site"),
-        pytest.param({"Origin": "https://evil.example"}, id="an old browser, another site"),
-        pytest.param({"Origin": "http://localhost:8080"}, id="another port"),
-        pytest.param({"Origin": "https://localhost"}, id="another scheme"),
-        pytest.param({"Origin": "null"}, id="a sandbox"),
-    ],
-)
+@pytest.mark.parametrize("headers", FROM_ELSEWHERE)
 def test_a_post_from_another_origin_is_refused(
     member: FlaskClient, headers: dict[str, str]
 ) -> None:

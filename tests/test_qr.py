@@ -14,7 +14,7 @@ from flask.testing import FlaskClient
 
 from flask_dingtalk.testing import DingTalkSimulator
 
-from .conftest import AppFactory, build_site, come_back, query_of, start
+from .conftest import FROM_ELSEWHERE, NO_STATES, AppFactory, build_site, come_back, query_of, start
 from .markup import links, tags, with_attribute
 
 NOON = "2030-01-01 12:00:00"
@@ -423,16 +423,7 @@ def test_a_state_of_another_browser_stays_of_no_use_there(
     assert come_back(victim, state, simulator.authorization_code("li")).status_code == 302
 
 
-@pytest.mark.parametrize(
-    "state",
-    [
-        pytest.param(None, id="missing"),
-        pytest.param("", id="empty"),
-        pytest.param("made-up", id="made up"),
-        pytest.param("A" * 5000, id="long"),
-        pytest.param("中文\x00\n", id="not even ASCII"),
-    ],
-)
+@pytest.mark.parametrize("state", NO_STATES)
 def test_a_state_that_was_never_given_out_is_not_renewed(
     browser: FlaskClient, state: str | None
 ) -> None:
@@ -465,16 +456,7 @@ def test_a_renewal_cannot_be_asked_for_by_an_address(browser: FlaskClient) -> No
     assert response.headers["Cache-Control"] == "no-store"
 
 
-@pytest.mark.parametrize(
-    "headers",
-    [
-        {"Sec-Fetch-Site": "cross-site"},
-        {"Sec-Fetch-Site": "same-site"},
-        {"Origin": "https://evil.example.com"},
-        {"Origin": "null"},
-    ],
-    ids=lambda headers: " ".join(*headers.items()),
-)
+@pytest.mark.parametrize("headers", FROM_ELSEWHERE)
 def test_a_renewal_for_a_page_of_another_origin_is_refused(
     browser: FlaskClient, headers: dict[str, str]
 ) -> None:

@@ -6,9 +6,8 @@ tests run with both.
 
 import json
 import logging
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -23,14 +22,13 @@ from playwright.sync_api import (
     Page,
     expect,
 )
-from werkzeug.serving import make_server
 from werkzeug.wrappers import Request, Response
 
 from flask_dingtalk.testing import DingTalkSimulator
 
 from .conftest import AppFactory
-from .test_simulator_browser import IN_CLIENT, PAGE
-from .windows import PHONE
+from .test_simulator_browser import PAGE
+from .windows import IN_CLIENT, PHONE, serving
 
 LIBRARY: Final = Path(__file__).parents[1] / "build" / "jsapi" / "dingtalk.open.js"
 CLIENT: Final = Path(__file__).with_name("jsapi") / "client.js"
@@ -161,18 +159,6 @@ def portal(make_app: AppFactory) -> Iterator[Callable[[str], str]]:
                 )
             )
         )
-
-
-@contextmanager
-def serving(application: Any) -> Iterator[str]:
-    """Serve something on a free port; yield its address."""
-    server = make_server("127.0.0.1", 0, application, threaded=True)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield f"http://127.0.0.1:{server.port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,15 +10,11 @@ from urllib.parse import parse_qs, quote, urlsplit
 import pytest
 import requests
 from playwright.sync_api import Browser, FrameLocator, Locator, Page, expect
-from werkzeug.serving import BaseWSGIServer, make_server
 from werkzeug.wrappers import Request, Response
 
 from flask_dingtalk.testing import DingTalkSimulator
 
-from .windows import DESKTOP, PHONE, SIZES, OpenWindow
-
-#: As the client on a phone sends it, in short.
-IN_CLIENT = "Mozilla/5.0 (Linux; Android 14) AppleWebKit/537.36 AliApp(DingTalk/7.6.50)"
+from .windows import DESKTOP, IN_CLIENT, PHONE, SIZES, OpenWindow, serving
 
 #: Calls what the test asks for and writes down how it ends, without anything that a strict
 #: Content-Security-Policy forbids.
@@ -53,17 +48,12 @@ class Site:
     """A site of one page, on another port than the simulator."""
 
     simulator: DingTalkSimulator
-    server: BaseWSGIServer | None = None
+    #: Where the page is.
+    address: str = ""
     page: str = ""
     #: Changes of what the page hands to DTFrameLogin; ``None`` leaves a parameter out.
     login: dict[str, str | None] = field(default_factory=dict)
     frame: dict[str, Any] = field(default_factory=lambda: {"id": "container"})
-
-    @property
-    def address(self) -> str:
-        """Where the page is."""
-        assert self.server is not None
-        return f"http://127.0.0.1:{self.server.port}"
 
     def __call__(self, request: Request) -> Response:
         """Answer with the page, under a policy that names what it needs and nothing else."""
@@ -135,13 +125,8 @@ def site(simulator: DingTalkSimulator, caplog: pytest.LogCaptureFixture) -> Iter
     # This client sends tokens in addresses, as DingTalk documents it, and urllib3 logs addresses.
     caplog.set_level(logging.WARNING, "urllib3")
     site = Site(simulator)
-    site.server = make_server("127.0.0.1", 0, Request.application(site), threaded=True)
-    thread = threading.Thread(target=site.server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield site
-    site.server.shutdown()
-    thread.join()
-    site.server.server_close()
+    with serving(Request.application(site)) as site.address:
+        yield site
 
 
 @pytest.fixture

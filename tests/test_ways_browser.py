@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,15 +14,12 @@ import pytest
 import time_machine
 from flask import Flask, Response, make_response, render_template_string, request
 from playwright.sync_api import FrameLocator, Locator, Page, expect
-from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from flask_dingtalk.testing import DingTalkSimulator
 
 from .conftest import SECRET_KEY, build_site
-from .windows import DESKTOP, PHONE, SIZES, SMALL_PHONE, OpenWindow
+from .windows import DESKTOP, IN_CLIENT, PHONE, SIZES, SMALL_PHONE, OpenWindow, Quiet, serving
 
-#: As the client on a phone sends it, in short.
-IN_CLIENT = "Mozilla/5.0 (Linux; Android 14) AppleWebKit/537.36 AliApp(DingTalk/7.6.0)"
 #: What the page's own script writes into the console where the code is of no use.
 TOLD = "DingTalk's QR code:"
 BLOCKED = "net::ERR_FAILED"
@@ -35,26 +31,14 @@ PAGE = """<!doctype html>
 """
 
 
-class Quiet(WSGIRequestHandler):
-    """Logs no addresses: that of the callback holds a code."""
-
-    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Say nothing."""
-
-
 @dataclass
 class Site:
     """A site of the test's own, served under an address that is known before it is built."""
 
     simulator: DingTalkSimulator
-    server: BaseWSGIServer | None = None
+    #: Where it is.
+    address: str = ""
     app: Flask | None = None
-
-    @property
-    def address(self) -> str:
-        """Where it is."""
-        assert self.server is not None
-        return f"http://127.0.0.1:{self.server.port}"
 
     def __call__(self, environ: Any, start_response: Any) -> Iterable[bytes]:
         """Answer a request."""
@@ -152,14 +136,9 @@ class Visitor:
 def site(simulator: DingTalkSimulator) -> Iterator[Site]:
     """Serve a site, with a sign-in page unless the test builds it otherwise."""
     site = Site(simulator)
-    site.server = make_server("127.0.0.1", 0, site, threaded=True, request_handler=Quiet)
-    thread = threading.Thread(target=site.server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    site.build(DINGTALK_LOGIN_PAGE=True)
-    yield site
-    site.server.shutdown()
-    thread.join()
-    site.server.server_close()
+    with serving(site, Quiet) as site.address:
+        site.build(DINGTALK_LOGIN_PAGE=True)
+        yield site
 
 
 @pytest.fixture

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Iterator
-from typing import Literal, Protocol
+from contextlib import contextmanager
+from typing import Any, Literal, Protocol
 from urllib.parse import urlsplit
 
 import pytest
@@ -16,7 +18,10 @@ from playwright.sync_api import (
     Request,
     sync_playwright,
 )
+from werkzeug.serving import WSGIRequestHandler, make_server
 
+#: As the DingTalk client on a phone sends it, in short.
+IN_CLIENT = "Mozilla/5.0 (Linux; Android 14) AppleWebKit/537.36 AliApp(DingTalk/7.6.50)"
 Size = tuple[int, int]
 DESKTOP, PHONE, SMALL_PHONE = (1280, 800), (390, 844), (320, 640)
 SIZES = [pytest.param(DESKTOP, id="desktop"), pytest.param(PHONE, id="phone")]
@@ -48,6 +53,27 @@ class OpenWindow(Protocol):
         expected: str | None = ...,
     ) -> Page:
         """Return the page of a new window."""
+
+
+class Quiet(WSGIRequestHandler):
+    """Logs no addresses: that of the callback holds a code."""
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def serving(application: Any, handler: type[WSGIRequestHandler] | None = None) -> Iterator[str]:
+    """Serve something on a free port; the value is its address."""
+    server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 @pytest.fixture(scope="module")
