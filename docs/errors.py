@@ -4,12 +4,12 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from flask_dingtalk.error_codes import NEW_API, OLD_API, Row
+from flask_dingtalk.api.error_codes import NEW_API, OLD_API, Row
+from flask_dingtalk.api.wire import PERMISSION_APPLY_URL
 from flask_dingtalk.errors import RateLimited
-from flask_dingtalk.wire import PERMISSION_APPLY_URL
 
 _INTRODUCTION: Final = """\
-<!-- Written by docs/errors.py from flask_dingtalk/error_codes.py; do not edit. -->
+<!-- Written by docs/errors.py from flask_dingtalk/api/error_codes.py; do not edit. -->
 
 # DingTalk's error codes
 

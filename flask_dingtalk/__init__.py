@@ -1,5 +1,6 @@
 """Sign in to a Flask site with DingTalk (钉钉)."""
 
+from .api.models import DingTalkToken, DingTalkUser
 from .errors import (
     AccessDenied,
     ConfigurationError,
@@ -15,7 +16,6 @@ from .errors import (
 )
 from .extension import DingTalk
 from .guard import current_dingtalk_user, login_required
-from .models import DingTalkToken, DingTalkUser
 from .signals import login_failed, token_refreshed, user_logged_in, user_logged_out
 
 __all__ = [

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from werkzeug.exceptions import HTTPException
 
 from .messages import text_of
-from .pages import error_response
+from .responses import error_response
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response

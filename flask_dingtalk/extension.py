@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from flask import Blueprint, Flask
 
 from . import guard, session, signin, user_api
+from .api.models import DingTalkToken
+from .app_state import EXTENSION_KEY, AppState
 from .cli import dingtalk as dingtalk_commands
 from .errors import ConfigurationError
-from .models import DingTalkToken
 from .settings import Settings, unknown_settings
-from .state import EXTENSION_KEY, AppState
-from .templating import install
+from .template_globals import install
 from .views import build_blueprint
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from flask import Blueprint, Flask, Response, current_app, has_request_context, 
 from werkzeug.local import LocalProxy
 
 from . import policy, session
+from .api.models import AnonymousUser, DingTalkUser
 from .errors import DingTalkError, NotPermitted
-from .models import AnonymousUser, DingTalkUser
-from .pages import json_response, prefers_json
+from .responses import json_response, prefers_json
 from .revalidation import still_signed_in
 from .signin import here, inside_client, login_url, warming_up
 

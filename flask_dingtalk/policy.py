@@ -6,12 +6,12 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from .api.models import DingTalkUser
 from .errors import OrganisationNotAllowed
-from .models import DingTalkUser
 from .settings import Settings
 
 if TYPE_CHECKING:
-    from .directory import Directory
+    from .api.directory import Directory
 
 
 def admit(

@@ -15,12 +15,12 @@ from typing import Final
 from flask import current_app
 
 from . import policy, session, user_api
-from .error_codes import TOKEN_REFUSED
+from .api.error_codes import TOKEN_REFUSED
+from .api.models import DingTalkToken
+from .app_state import AppState, app_state
 from .errors import DingTalkError, DingTalkUnavailable, OrganisationNotAllowed, RateLimited
-from .models import DingTalkToken
-from .payload import SignedIn
+from .login import Login
 from .signin import sign_out
-from .state import AppState, current
 
 #: Seconds until a check that could not be completed is tried again.
 _TRY_AGAIN_AFTER: Final = 30
@@ -30,12 +30,12 @@ _EVERYBODY: Final = "everybody"
 _CLOCK_TOLERANCE: Final = 60
 
 
-def still_signed_in(present: SignedIn) -> SignedIn | None:
+def still_signed_in(present: Login) -> Login | None:
     """Return who is signed in after a check that was due, or ``None`` if nobody is any more.
 
     Many requests at once check once; each of them keeps the outcome in its own session.
     """
-    state = current()
+    state = app_state()
     after = state.settings.revalidate_after
     if not policy.fits(present.user, state.settings):
         current_app.logger.warning(
@@ -71,23 +71,23 @@ def still_signed_in(present: SignedIn) -> SignedIn | None:
     return checked
 
 
-def _key(present: SignedIn) -> Hashable:
+def _key(present: Login) -> Hashable:
     # Not by the token, which a check that breaks off may have replaced.
     return present.user, present.token is None, present.checked_at
 
 
-def _overdue(present: SignedIn, after: float, now: float) -> float:
+def _overdue(present: Login, after: float, now: float) -> float:
     """Return for how many seconds a check has been due; less than 0 if it is not."""
     return now - _checked_at(present, now) - after
 
 
-def _checked_at(present: SignedIn, now: float) -> float:
+def _checked_at(present: Login, now: float) -> float:
     # Somebody of whom no check is known, or one yet to come, is as overdue as can be.
     checked_at = present.checked_at or 0.0
     return checked_at if checked_at <= now + _CLOCK_TOLERANCE else 0.0
 
 
-def _outcome(state: AppState, present: SignedIn, *, patient: bool) -> SignedIn | None:
+def _outcome(state: AppState, present: Login, *, patient: bool) -> Login | None:
     """Return the user as DingTalk sees them now, ``None`` if they may not stay.
 
     ``present`` itself means that the check could not be completed, or, for the ``patient``, that it
@@ -96,7 +96,7 @@ def _outcome(state: AppState, present: SignedIn, *, patient: bool) -> SignedIn |
     memory = state.revalidations
     key = _key(present)
 
-    def work() -> SignedIn | None:
+    def work() -> Login | None:
         known = memory.outcomes.get(key)
         if known is not None:
             return known[0]
@@ -120,10 +120,10 @@ def _outcome(state: AppState, present: SignedIn, *, patient: bool) -> SignedIn |
         memory.outcomes.put(key, (outcome,))
         return outcome
 
-    return memory.together.do(key, work)
+    return memory.single_flight.run(key, work)
 
 
-def _ask(state: AppState, present: SignedIn) -> SignedIn:
+def _ask(state: AppState, present: Login) -> Login:
     """Ask DingTalk; raise ``OrganisationNotAllowed`` for who may not stay."""
     checked_at = time.time()
     member = policy.admit(present.user, state.settings, lambda: state.directory)
@@ -132,7 +132,7 @@ def _ask(state: AppState, present: SignedIn) -> SignedIn:
             # Nothing else would tell of somebody who left: who signed in inside the client is a
             # member of the application's own organisation, or nobody.
             state.directory.user_id(member.union_id)
-        return SignedIn(member, None, checked_at)
+        return Login(member, None, checked_at)
     try:
         token = _fresh(state.rotations.latest(present.token), present)
         user = state.client.user(token)
@@ -148,10 +148,10 @@ def _ask(state: AppState, present: SignedIn) -> SignedIn:
         raise OrganisationNotAllowed("DingTalk names another person for this token")
     policy.check_allowed(user, state.settings)
     user = replace(user, user_id=member.user_id, employee=member.employee)
-    return SignedIn(user, token, checked_at)
+    return Login(user, token, checked_at)
 
 
-def _fresh(token: DingTalkToken, present: SignedIn) -> DingTalkToken:
+def _fresh(token: DingTalkToken, present: Login) -> DingTalkToken:
     """Return renewed tokens, or the ones at hand while those are good."""
     try:
         return user_api.renew(present, token)

@@ -18,13 +18,14 @@ from flask import current_app, request, session
 from flask.sessions import SecureCookieSessionInterface
 from werkzeug.wrappers import Response
 
-from . import wire
-from .employee import Employee
+from .api import wire
+from .api.employee import Employee
+from .api.frozen_json import FrozenDict, frozen
+from .api.models import DingTalkToken, DingTalkUser
+from .app_state import KeyRing, app_state, app_state_of, this_app
+from .codec import deflate, inflate, pack, unpack
 from .errors import ConfigurationError, InvalidState
-from .frozen import FrozenDict, frozen
-from .models import DingTalkToken, DingTalkUser
-from .payload import SignedIn, deflate, inflate, pack, unpack
-from .state import KeyRing, current, state_of, this_app
+from .login import Login
 
 #: The sealed user and tokens.
 USER_KEY: Final = "_dingtalk"
@@ -61,7 +62,7 @@ class Attempt:
 # --- Who is signed in ----------------------------------------------------------------------------
 
 
-def signed_in() -> SignedIn | None:
+def signed_in() -> Login | None:
     """Return who is signed in on this request; opened once, never saving the session."""
     text = session.get(USER_KEY)
     if not isinstance(text, str):
@@ -71,7 +72,7 @@ def signed_in() -> SignedIn | None:
     cached = request.environ.get(_CACHE_KEY)
     if cached is None or cached[0] is not app or cached[1] != text:
         cached = request.environ[_CACHE_KEY] = (app, text, _open(text))
-    found: SignedIn | None = cached[2]
+    found: Login | None = cached[2]
     return found
 
 
@@ -83,7 +84,7 @@ def open_session(user: DingTalkUser, token: DingTalkToken | None, attempt: Attem
     before = {key: session.get(key) for key in KEYS}
     try:
         _mark(attempt.nonce, f"{attempt.nonce}:{attempt.code_digest}")
-        found = SignedIn(user, token, time.time())
+        found = Login(user, token, time.time())
         size = _write_fitting(found)
         if size > _MAX_COOKIE_BYTES - _STATES_BYTES:
             # Without the other sign-ins under way: this one is the one that came back.
@@ -107,7 +108,7 @@ def replace_token(token: DingTalkToken) -> None:
         _write(replace(present, token=token))
 
 
-def replace_user(found: SignedIn) -> None:
+def replace_user(found: Login) -> None:
     """Keep what DingTalk said of the user who is signed in when it was asked again."""
     size = _write_fitting(found)
     if size > _MAX_COOKIE_BYTES:
@@ -123,14 +124,14 @@ def close_session() -> DingTalkUser | None:
     return present.user if present else None
 
 
-def _write(found: SignedIn) -> None:
+def _write(found: Login) -> None:
     ring = _ring()
     text = ring.session.seal(pack(found))
     session[USER_KEY] = text
     ring.opened.put(text, found)
 
 
-def _write_fitting(found: SignedIn) -> int:
+def _write_fitting(found: Login) -> int:
     """Write as much about a user as fits into a cookie; return the size that the cookie then has.
 
     A server-side session keeps everything. In a cookie the sealed user gets ``_MAX_SEALED_BYTES``:
@@ -170,7 +171,7 @@ def _only(raw: Mapping[str, Any], names: tuple[str, ...]) -> FrozenDict:
     return frozen({name: raw[name] for name in names if name in raw})
 
 
-def _open(text: str) -> SignedIn | None:
+def _open(text: str) -> Login | None:
     ring = _ring()
     found = ring.opened.get(text)
     if found is None:
@@ -183,7 +184,7 @@ def _open(text: str) -> SignedIn | None:
 
 def _ring() -> KeyRing:
     app = this_app()
-    return state_of(app).key_ring(app)
+    return app_state_of(app).key_ring(app)
 
 
 def _cookie_size() -> int:
@@ -247,7 +248,7 @@ def renew(state: str) -> tuple[str, float]:
     application, and what ``begin`` raises.
     """
     nonce, issued, target = _opened(state)
-    lifetime = current().settings.state_lifetime
+    lifetime = app_state().settings.state_lifetime
     # The clock of another server may be ahead.
     age = max(time.time() - issued, 0.0)
     if nonce in _states() and age <= lifetime / 2:
@@ -269,7 +270,7 @@ def take(state: str | None, code: str | None) -> Attempt:
     nonce, issued, target = _opened(state)
     digest = _digest(code) if code else None
     known = dict.fromkeys(_states())
-    used = current().used_states
+    used = app_state().used_states
     if digest and (
         f"{nonce}:{digest}" in known or (nonce in known and used.succeeded_with(nonce, digest))
     ):
@@ -279,7 +280,7 @@ def take(state: str | None, code: str | None) -> Attempt:
     if not used.use(nonce, digest):
         raise _invalid("a state that was used before", target)
     _mark(nonce, None)
-    if time.time() - issued > current().settings.state_lifetime:
+    if time.time() - issued > app_state().settings.state_lifetime:
         raise _invalid("a state that has expired", target)
     return Attempt(nonce, target, digest, finished=False)
 

@@ -15,7 +15,7 @@ from difflib import get_close_matches
 from typing import Any, Final, NoReturn, Self
 from urllib.parse import urlsplit
 
-from . import wire
+from .api import wire
 from .errors import ConfigurationError
 
 _PREFIX: Final = "DINGTALK_"

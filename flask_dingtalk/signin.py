@@ -14,8 +14,11 @@ from urllib.parse import quote
 from flask import Response, current_app, redirect, request, url_for
 from werkzeug.routing import BuildError
 
-from . import policy, session, signals, wire
-from .authorization import authorize_url
+from . import policy, session, signals
+from .api import wire
+from .api.authorization import authorize_url
+from .api.models import DingTalkToken, DingTalkUser
+from .app_state import app_state, this_app
 from .errors import (
     AccessDenied,
     ConfigurationError,
@@ -25,16 +28,14 @@ from .errors import (
     InvalidCode,
     InvalidState,
 )
-from .models import DingTalkToken, DingTalkUser
-from .payload import SignedIn
+from .login import Login
 from .redirects import is_path, local_target, origin_of
-from .state import current, this_app
 
 #: A function of user and token, plain or async, that returns a response or nothing.
 LoginHook = Callable[[DingTalkUser, Any], Any]
 
 #: The answer to a browser, and who signed in just now: nobody where an address is loaded again.
-Outcome = tuple[Response, SignedIn | None]
+Outcome = tuple[Response, Login | None]
 
 #: The form fields of the page inside the DingTalk client.
 IN_APP_CODE: Final = "code"
@@ -60,7 +61,7 @@ _PATH_CHARACTERS = "/:@!$'()*,;~"
 
 def begin(asked: str | None) -> tuple[str, str]:
     """Start a sign-in that shall lead to ``asked``; return its state and its redirect URI."""
-    redirect_uri = current().settings.redirect_uri or route("callback", _external=True)
+    redirect_uri = app_state().settings.redirect_uri or route("callback", _external=True)
     _warn_of_another_host(redirect_uri)
     return session.begin(local(asked)), redirect_uri
 
@@ -68,7 +69,7 @@ def begin(asked: str | None) -> tuple[str, str]:
 def start(asked: str | None) -> Response:
     """Send the browser to DingTalk; ``asked`` is where the sign-in shall lead."""
     state, redirect_uri = begin(asked)
-    url = authorize_url(current().settings, state=state, redirect_uri=redirect_uri)
+    url = authorize_url(app_state().settings, state=state, redirect_uri=redirect_uri)
     return warming_up(_redirect(url, 302))
 
 
@@ -81,7 +82,7 @@ def report_no_code(reason: str) -> None:
 
 def warming_up(response: Response) -> Response:
     """Get ready for the callback once the browser has this answer, and its user is busy."""
-    response.call_on_close(current().warm_up)
+    response.call_on_close(app_state().warm_up)
     return response
 
 
@@ -93,8 +94,8 @@ def finish(query: Mapping[str, str], hooks: Iterable[LoginHook]) -> Outcome:
     code = query.get(wire.CALLBACK_AUTH_CODE) or query.get(wire.CALLBACK_CODE)
 
     def vouched() -> tuple[DingTalkUser, DingTalkToken]:
-        token = current().client.exchange(_checked_code(code, query.get(wire.CALLBACK_ERROR)))
-        return current().client.user(token), token
+        token = app_state().client.exchange(_checked_code(code, query.get(wire.CALLBACK_ERROR)))
+        return app_state().client.user(token), token
 
     attempt = session.take(query.get(wire.STATE), code)
     # Inside the client, the ordinary way in would sign in without asking who shall come in.
@@ -110,7 +111,7 @@ def finish_in_app(form: Mapping[str, str], hooks: Iterable[LoginHook]) -> Outcom
     code = form.get(IN_APP_CODE)
 
     def vouched() -> tuple[DingTalkUser, None]:
-        return current().directory.member_by_code(_checked_code(code, None)), None
+        return app_state().directory.member_by_code(_checked_code(code, None)), None
 
     attempt = session.take(form.get(IN_APP_STATE), code)
     # Another try goes through DingTalk's pages: the client would give the same answer again.
@@ -132,20 +133,20 @@ def _finish(
         return _redirect(end, status), None
     try:
         user, token = vouched()
-        user = policy.admit(user, current().settings, lambda: current().directory)
+        user = policy.admit(user, app_state().settings, lambda: app_state().directory)
         answer = _ask(hooks, user, token)
         session.open_session(user, token, attempt)
     except BaseException as error:
         # Whatever it was, a bug in a hook included: this sign-in came to nothing.
-        current().used_states.finish(attempt.nonce, succeeded=False)
+        app_state().used_states.finish(attempt.nonce, succeeded=False)
         if isinstance(error, DingTalkError):
             error.retry_url = retry
         raise
-    current().used_states.finish(attempt.nonce, succeeded=True)
-    return answer or _redirect(end, status), SignedIn(user, token)
+    app_state().used_states.finish(attempt.nonce, succeeded=True)
+    return answer or _redirect(end, status), Login(user, token)
 
 
-def announce(signed_in: SignedIn) -> None:
+def announce(signed_in: Login) -> None:
     """Tell who listens that somebody signed in; their exceptions make it no failed sign-in."""
     signals.user_logged_in.send(this_app(), user=signed_in.user, token=signed_in.token)
 
@@ -171,7 +172,7 @@ def sign_out() -> None:
 
 def after_sign_out(asked: str | None) -> Response:
     """Redirect to where the sign-out shall lead."""
-    return _redirect(local(asked) or _root(current().settings.logout_redirect), 303)
+    return _redirect(local(asked) or _root(app_state().settings.logout_redirect), 303)
 
 
 def local(asked: str | None) -> str | None:
@@ -185,7 +186,7 @@ def local(asked: str | None) -> str | None:
 
 def landing(target: str | None) -> str:
     """Return where a sign-in ends that shall lead to ``target``."""
-    return target or _root(current().settings.login_redirect)
+    return target or _root(app_state().settings.login_redirect)
 
 
 def here() -> str:
@@ -213,7 +214,7 @@ def inside_client() -> bool:
     Anybody can pass for it: a page that asks for a code is all that it gets them.
     """
     return (
-        current().settings.in_app_login
+        app_state().settings.in_app_login
         and wire.CLIENT_USER_AGENT in request.user_agent.string.lower()
     )
 

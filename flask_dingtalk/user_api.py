@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 from flask import current_app
 
 from . import session, signals
-from .error_codes import TOKEN_REFUSED
+from .api.error_codes import TOKEN_REFUSED
+from .api.models import DingTalkToken
+from .app_state import app_state, this_app
 from .errors import DingTalkAPIError, DingTalkError, LoginRequired
-from .models import DingTalkToken
-from .payload import SignedIn
+from .login import Login
 from .signin import here, login_url
-from .state import current, this_app
 
 if TYPE_CHECKING:
     from requests import Response
@@ -53,9 +53,9 @@ def call(method: str, path: str, **kwargs: Any) -> Response:
         raise
 
 
-def renew(present: SignedIn, token: DingTalkToken) -> DingTalkToken:
+def renew(present: Login, token: DingTalkToken) -> DingTalkToken:
     """Return tokens newer than ``token``, which belongs to ``present``; tell who listens."""
-    state = current()
+    state = app_state()
     renewed: list[DingTalkToken] = []
 
     def refresh(old: DingTalkToken) -> DingTalkToken:
@@ -70,9 +70,9 @@ def renew(present: SignedIn, token: DingTalkToken) -> DingTalkToken:
 
 
 def _call(
-    present: SignedIn, stored: DingTalkToken, method: str, path: str, kwargs: dict[str, Any]
+    present: Login, stored: DingTalkToken, method: str, path: str, kwargs: dict[str, Any]
 ) -> Response:
-    state = current()
+    state = app_state()
     token = state.rotations.latest(stored)
     if token.is_expired():
         token = renew(present, token)

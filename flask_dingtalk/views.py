@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from flask import Blueprint, Response, abort, current_app, request
 from werkzeug.exceptions import MethodNotAllowed
 
-from . import session, signin, templating
+from . import session, signin, template_globals
+from .app_state import app_state
 from .errors import DingTalkError, NotPermitted
-from .pages import json_response
 from .redirects import origin_of
-from .state import current
+from .responses import json_response
 
 
 def build_blueprint(hooks: Sequence[signin.LoginHook]) -> Blueprint:
@@ -40,7 +40,7 @@ def build_blueprint(hooks: Sequence[signin.LoginHook]) -> Blueprint:
     # GET is refused in here and not by the router, so that the refusal is not cached either.
     @blueprint.route("/in-app", methods=["GET", "POST"])
     def in_app() -> Response:
-        if not current().settings.in_app_login:
+        if not app_state().settings.in_app_login:
             abort(404)
         _only_from_here()
         return _finished(lambda: signin.finish_in_app(request.form, hooks))
@@ -80,9 +80,9 @@ def build_blueprint(hooks: Sequence[signin.LoginHook]) -> Blueprint:
 def _login(asked: str | None) -> Response:
     if not signin.asks_for_redirect(request.args):
         if signin.inside_client():
-            return templating.in_app_page(asked)
-        if current().settings.login_page:
-            return templating.login_page(asked)
+            return template_globals.in_app_page(asked)
+        if app_state().settings.login_page:
+            return template_globals.login_page(asked)
     elif signin.inside_client() and (reason := request.args.get(signin.CLIENT_REASON)):
         signin.report_no_code(reason)
     return signin.start(asked)

@@ -25,20 +25,17 @@ from examples.site import create_app
 from flask_dingtalk import (
     DingTalkError,
     DingTalkUnavailable,
-    adapter,
-    directory,
+    app_state,
     revalidation,
-    rotation,
     session,
-    state,
-    templating,
-    transport,
-    wire,
+    template_globals,
+    token_rotations,
 )
-from flask_dingtalk.employee import Employee, Role
-from flask_dingtalk.error_codes import OLD_API
+from flask_dingtalk.api import adapter, directory, transport, wire
+from flask_dingtalk.api.employee import Employee, Role
+from flask_dingtalk.api.error_codes import OLD_API
+from flask_dingtalk.api.models import DingTalkUser
 from flask_dingtalk.messages import ERRORS, QR, TRY_AGAIN
-from flask_dingtalk.models import DingTalkUser
 from flask_dingtalk.settings import Settings
 from flask_dingtalk.testing import DingTalkSimulator
 
@@ -363,9 +360,9 @@ def test_the_documented_limits_are_those_of_the_code(readme: Path) -> None:
     for limit in (
         session._MAX_COOKIE_BYTES,
         session._MAX_SEALED_BYTES,
-        state._REMEMBERED_USERS,
-        state._REMEMBERED_STATES,
-        rotation._REMEMBERED,
+        app_state._REMEMBERED_USERS,
+        app_state._REMEMBERED_STATES,
+        token_rotations._REMEMBERED,
     ):
         assert f"{limit:,}" in text
     assert re.search(rf"(up to|最多) {session._MAX_STATES} ", text)
@@ -542,7 +539,7 @@ def test_the_documented_policy_is_that_of_the_example(
 def test_the_documented_numbers_of_the_ways_in_are_those_of_the_code(page: Path) -> None:
     """Pixels, patience and the codes of DingTalk are right."""
     text = page.read_text(encoding="utf-8")
-    assert re.search(rf"{templating._CLIENT_PATIENCE} (seconds|秒)", text)
+    assert re.search(rf"{template_globals._CLIENT_PATIENCE} (seconds|秒)", text)
     assert re.search(rf"({wire.QR_MIN_SIZE} or more|至少 {wire.QR_MIN_SIZE})", text)
     assert "size=300" in text
     for code in (wire.QR_NOT_IN_ORGANISATION, wire.QR_UNKNOWN_APPLICATION):

@@ -12,7 +12,7 @@ from werkzeug.exceptions import HTTPException
 
 import flask_dingtalk
 from flask_dingtalk import DingTalkError, login_failed
-from flask_dingtalk.error_codes import NEW_API, OLD_API
+from flask_dingtalk.api.error_codes import NEW_API, OLD_API
 from flask_dingtalk.messages import ERRORS
 from flask_dingtalk.testing import DingTalkSimulator
 

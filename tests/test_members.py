@@ -19,7 +19,7 @@ from flask.testing import FlaskClient
 from flask.typing import ResponseReturnValue
 
 from flask_dingtalk import DingTalkUser, current_dingtalk_user, login_required
-from flask_dingtalk.employee import Employee, Role
+from flask_dingtalk.api.employee import Employee, Role
 from flask_dingtalk.testing import DingTalkSimulator, signed_in
 
 from .conftest import AppFactory, build_site, come_back, start

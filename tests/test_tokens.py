@@ -28,8 +28,8 @@ from flask_dingtalk import (
     LoginRequired,
     token_refreshed,
 )
-from flask_dingtalk.rotation import Rotations
 from flask_dingtalk.testing import DingTalkSimulator, signed_in
+from flask_dingtalk.token_rotations import TokenRotations
 
 from .conftest import AppFactory, load_at_once
 from .stub import TOKEN, Answer, Asked, StubDingTalk
@@ -252,7 +252,7 @@ def test_a_request_that_is_killed_while_it_refreshes_spends_the_refresh_token(
     class Killed(BaseException):
         """What a server raises into a request that takes too long."""
 
-    rotations = Rotations()
+    rotations = TokenRotations()
     token = ended_token()
 
     def killed(token: DingTalkToken) -> DingTalkToken:
@@ -266,7 +266,7 @@ def test_a_request_that_is_killed_while_it_refreshes_spends_the_refresh_token(
 
 def test_tokens_that_go_round_in_a_circle_end_nowhere_in_an_endless_loop() -> None:
     """The same pair again, and one whose end wobbles by a second."""
-    rotations = Rotations()
+    rotations = TokenRotations()
     first = ended_token()
     second = replace(first, expires_at=first.expires_at + timedelta(seconds=1))
     assert rotations.renew(first, lambda token: second) == second

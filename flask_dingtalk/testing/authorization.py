@@ -10,7 +10,7 @@ from urllib.parse import SplitResult, quote, urlencode, urlsplit
 
 from werkzeug.datastructures import MultiDict
 
-from .. import wire
+from ..api import wire
 from .people import Application, Organisation, Person
 from .world import World
 

@@ -5,7 +5,7 @@
 
 from typing import Any, Final
 
-from .. import wire
+from ..api import wire
 from .people import Application, Membership, Person
 
 #: Of the size that DingTalk sends; JavaScript would lose digits of it.

@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 from werkzeug.wrappers import Response
 
-from .. import wire
+from ..api import wire
 from . import oapi, openapi
 from .server import ConnectionCut, NoAnswer
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from werkzeug.wrappers import Request, Response
 
-from .. import wire
+from ..api import wire
 from . import oapi, openapi
 from .authorization import Refused
 from .faults import Faults, Host

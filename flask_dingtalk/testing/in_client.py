@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from werkzeug.wrappers import Request, Response
 
-from .. import wire
+from ..api import wire
 from .authorization import host_known
 from .grants import Grants
 from .openapi import json_response

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from werkzeug.wrappers import Request, Response
 
-from .. import wire
+from ..api import wire
 from .employees import record
 from .grants import ACCESS_TOKEN_LIFETIME, Grants
 from .openapi import ip_allowed

@@ -12,7 +12,7 @@ from typing import Any, Final
 from werkzeug.utils import redirect
 from werkzeug.wrappers import Request, Response
 
-from .. import wire
+from ..api import wire
 from .authorization import AUTHORIZE_PATH, AuthorizationRequest, Refused, redirect_url_known
 from .avatars import draw
 from .grants import Grants

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from werkzeug.wrappers import Request, Response
 
-from .. import wire
+from ..api import wire
 from .grants import ACCESS_TOKEN_LIFETIME, Grants, UserGrant
 from .people import Person
 from .world import World

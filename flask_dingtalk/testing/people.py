@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from .. import wire
+from ..api import wire
 
 _ALPHANUMERIC: Final = string.ascii_letters + string.digits
 

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from markupsafe import Markup
 from werkzeug.wrappers import Request, Response
 
-from .. import wire
+from ..api import wire
 from .authorization import AuthorizationRequest, Refused, origin_of
 from .grants import Grants
 from .people import Person

@@ -5,14 +5,15 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from ..payload import SignedIn, pack
+from ..app_state import app_state
+from ..codec import pack
+from ..login import Login
 from ..session import USER_KEY
-from ..state import current
 
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
 
-    from ..models import DingTalkToken, DingTalkUser
+    from ..api.models import DingTalkToken, DingTalkUser
 
 
 def signed_in(
@@ -24,7 +25,7 @@ def signed_in(
     """
     app = client.application
     with app.app_context():
-        text = current().key_ring(app).session.seal(pack(SignedIn(user, token, time.time())))
+        text = app_state().key_ring(app).session.seal(pack(Login(user, token, time.time())))
     with client.session_transaction() as session:
         session[USER_KEY] = text
     return client

@@ -10,7 +10,7 @@ Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
 
 
-class Remembered(Generic[Key, Value]):
+class BoundedDict(Generic[Key, Value]):
     """A dictionary of at most ``size`` entries."""
 
     def __init__(self, size: int) -> None:

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 from flask import Flask, current_app
 
-from .remember import Remembered
-from .rotation import Rotations
+from .bounded_dict import BoundedDict
 from .settings import Settings
-from .together import Together
+from .single_flight import SingleFlight
+from .token_rotations import TokenRotations
 
 if TYPE_CHECKING:
-    from .client import Client
-    from .directory import Directory
-    from .payload import SignedIn
+    from .api.client import Client
+    from .api.directory import Directory
+    from .api.transport import Transport
+    from .login import Login
     from .seal import Sealer
-    from .transport import Transport
 
 #: Where in ``app.extensions`` an app's state is found.
 EXTENSION_KEY: Final = "_dingtalk_state"
@@ -41,7 +41,7 @@ class KeyRing:
         self.session: Sealer = Sealer(secrets, purpose="session", context=client_id)
         self.state: Sealer = Sealer(secrets, purpose="state", context=client_id)
         #: Users by their sealed text, so that most requests neither decrypt nor parse anything.
-        self.opened: Remembered[str, SignedIn] = Remembered(_REMEMBERED_USERS)
+        self.opened: BoundedDict[str, Login] = BoundedDict(_REMEMBERED_USERS)
 
 
 @dataclass(slots=True)
@@ -106,11 +106,11 @@ class Revalidations:
     """
 
     def __init__(self) -> None:
-        self.together: Together[SignedIn | None] = Together()
+        self.single_flight: SingleFlight[Login | None] = SingleFlight()
         #: Who became of them; ``None`` for somebody who may not stay.
-        self.outcomes: Remembered[Hashable, tuple[SignedIn | None]] = Remembered(_REMEMBERED_USERS)
+        self.outcomes: BoundedDict[Hashable, tuple[Login | None]] = BoundedDict(_REMEMBERED_USERS)
         #: Moments, in Unix time, before which a failed check is not tried again.
-        self.not_before: Remembered[Hashable, float] = Remembered(_REMEMBERED_USERS)
+        self.not_before: BoundedDict[Hashable, float] = BoundedDict(_REMEMBERED_USERS)
 
 
 class AppState:
@@ -118,7 +118,7 @@ class AppState:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.rotations = Rotations()
+        self.rotations = TokenRotations()
         # Token and profile, app token and membership, record: each with a connection and an answer.
         calls = 2 + 2 * (settings.members_only or settings.employee_profile)
         calls += settings.employee_profile
@@ -152,9 +152,9 @@ class AppState:
             with self._calls_lock:
                 if self._calls is None:
                     # requests and Authlib take 90 ms to load: not at the start of the process.
-                    from .client import Client
-                    from .directory import Directory
-                    from .transport import Transport
+                    from .api.client import Client
+                    from .api.directory import Directory
+                    from .api.transport import Transport
 
                     transport = Transport(self.settings)
                     directory = Directory(self.settings, transport)
@@ -185,12 +185,12 @@ def this_app() -> Flask:
     return app
 
 
-def current() -> AppState:
+def app_state() -> AppState:
     """Return the state of the app that handles this request."""
-    return state_of(current_app)
+    return app_state_of(current_app)
 
 
-def state_of(app: Flask) -> AppState:
+def app_state_of(app: Flask) -> AppState:
     """Return the state of ``app``."""
     try:
         state: AppState = app.extensions[EXTENSION_KEY]

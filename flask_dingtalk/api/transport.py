@@ -16,13 +16,13 @@ import requests
 from requests.auth import AuthBase
 from urllib3.exceptions import NewConnectionError, ProxyError, SSLError
 
+from ..errors import DingTalkError, DingTalkUnavailable, RateLimited
 from . import wire
 from .answers import NONSENSE, json_object, raise_for_error
-from .dialect import DingTalkSession, HeaderTokenAuth
-from .errors import DingTalkError, DingTalkUnavailable, RateLimited
+from .http import DingTalkSession, HeaderTokenAuth
 
 if TYPE_CHECKING:
-    from .settings import Settings
+    from ..settings import Settings
 
 #: What may be repeated when a connection breaks: nothing is spent by it (RFC 9110, section 9.2.2).
 _SAFE_METHODS: Final = ("GET", "HEAD")

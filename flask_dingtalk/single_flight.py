@@ -13,7 +13,7 @@ from .errors import DingTalkError
 Outcome = TypeVar("Outcome")
 
 
-class Together(Generic[Outcome]):
+class SingleFlight(Generic[Outcome]):
     """Those who come while a piece of work is under way share its outcome, error included.
 
     So a DingTalk that does not answer is waited for once, and not once for each of them in turn.
@@ -24,7 +24,7 @@ class Together(Generic[Outcome]):
         self._lock = threading.Lock()
         self._under_way: dict[Hashable, Future[Outcome]] = {}
 
-    def do(self, key: Hashable, work: Callable[[], Outcome]) -> Outcome:
+    def run(self, key: Hashable, work: Callable[[], Outcome]) -> Outcome:
         """Return what ``work`` returns, or raise what it raises."""
         with self._lock:
             future = self._under_way.get(key)
@@ -38,7 +38,7 @@ class Together(Generic[Outcome]):
                 # Each request has an exception of its own: it will be given a page of its own.
                 raise copy.copy(error) from error
             except CancelledError:
-                return self.do(key, work)
+                return self.run(key, work)
         try:
             outcome = work()
         except Exception as error:

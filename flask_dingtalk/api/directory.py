@@ -9,9 +9,15 @@ import logging
 import math
 import time
 from datetime import UTC, datetime
-from typing import Any, Final, TypeGuard
+from typing import TYPE_CHECKING, Any, Final, TypeGuard
 from urllib.parse import quote
 
+from ..errors import (
+    DingTalkError,
+    DingTalkUnavailable,
+    OrganisationNotAllowed,
+)
+from ..single_flight import SingleFlight
 from . import wire
 from .answers import NONSENSE
 from .employee import Employee
@@ -21,15 +27,11 @@ from .error_codes import (
     PERMISSION_MISSING,
     UNKNOWN_ORGANISATION,
 )
-from .errors import (
-    DingTalkError,
-    DingTalkUnavailable,
-    OrganisationNotAllowed,
-)
 from .models import DingTalkToken, DingTalkUser
-from .settings import Settings
-from .together import Together
 from .transport import Transport
+
+if TYPE_CHECKING:
+    from ..settings import Settings
 
 _log = logging.getLogger(__name__)
 
@@ -48,13 +50,13 @@ class AppToken:
     def __init__(self, settings: Settings, transport: Transport) -> None:
         self._settings = settings
         self._transport = transport
-        self._together: Together[str] = Together()
+        self._single_flight: SingleFlight[str] = SingleFlight()
         #: Token, the moment to renew it and the moment at which it ends, in Unix time.
         self._held: tuple[str, float, float] | None = None
 
     def get(self) -> str:
         """Return a token that is good for some minutes, fetched once however many ask for it."""
-        return self._fresh() or self._together.do("app token", self._fetch)
+        return self._fresh() or self._single_flight.run("app token", self._fetch)
 
     def drop(self, token: str) -> None:
         """Forget ``token``, which DingTalk refused, unless another one is here already."""

@@ -3,10 +3,15 @@
 [obtain-identity-credentials]
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 
 from . import wire
-from .settings import Settings
+
+if TYPE_CHECKING:
+    from ..settings import Settings
 
 
 def authorize_url(settings: Settings, *, state: str, redirect_uri: str) -> str:

@@ -10,22 +10,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from .api.models import DingTalkToken
+from .bounded_dict import BoundedDict
 from .errors import DingTalkAPIError, DingTalkError
-from .models import DingTalkToken
-from .remember import Remembered
-from .together import Together
+from .single_flight import SingleFlight
 
 #: Pairs remembered in one process; the oldest is forgotten first.
 _REMEMBERED: Final = 2048
 
 
-class Rotations:
+class TokenRotations:
     """What became of each pair that was refreshed in this process."""
 
     def __init__(self) -> None:
-        self._together: Together[DingTalkToken] = Together()
-        self._successors: Remembered[DingTalkToken, DingTalkToken] = Remembered(_REMEMBERED)
-        self._spent: Remembered[DingTalkToken, bool] = Remembered(_REMEMBERED)
+        self._single_flight: SingleFlight[DingTalkToken] = SingleFlight()
+        self._successors: BoundedDict[DingTalkToken, DingTalkToken] = BoundedDict(_REMEMBERED)
+        self._spent: BoundedDict[DingTalkToken, bool] = BoundedDict(_REMEMBERED)
 
     def latest(self, token: DingTalkToken) -> DingTalkToken:
         """Return the newest pair known to descend from ``token``, or ``token`` itself."""
@@ -76,4 +76,4 @@ class Rotations:
                 "the access token has ended and there is no refresh token",
                 hint="the user has to sign in again",
             )
-        return self._together.do(token, work)
+        return self._single_flight.run(token, work)

@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
+from ..errors import DingTalkUnavailable
 from .error_codes import error_in
-from .errors import DingTalkUnavailable
 
 if TYPE_CHECKING:
     from requests import Response

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
 
-from . import wire
-from .errors import (
+from ..errors import (
     ConfigurationError,
     DingTalkAPIError,
     DingTalkError,
@@ -21,6 +20,7 @@ from .errors import (
     InvalidCode,
     RateLimited,
 )
+from . import wire
 
 
 @dataclass(frozen=True, slots=True)

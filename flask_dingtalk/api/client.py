@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from ..errors import DingTalkAPIError, DingTalkUnavailable, InvalidCode
 from . import wire
 from .answers import NONSENSE
-from .errors import DingTalkAPIError, DingTalkUnavailable, InvalidCode
 from .models import DingTalkToken, DingTalkUser
 from .transport import Transport
 

@@ -10,7 +10,7 @@ from typing import Any, Final, Self
 
 from . import wire
 from .employee import Employee
-from .frozen import FrozenDict, frozen
+from .frozen_json import FrozenDict, frozen
 
 #: E.164 allows fifteen digits in all, of which the country code takes one to three.
 _COUNTRY_CODE = re.compile(r"[1-9][0-9]{0,2}", re.ASCII)

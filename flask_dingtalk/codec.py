@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import json
 import zlib
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from .employee import Employee
-from .models import USER_FIELDS, DingTalkToken, DingTalkUser
+from .api.employee import Employee
+from .api.models import USER_FIELDS, DingTalkToken, DingTalkUser
+from .login import Login
 
 #: What occurs most stands last (zlib manual, deflateSetDictionary).
 _DICTIONARY: Final = (
@@ -28,17 +29,7 @@ _DICTIONARY: Final = (
 _RAW_DEFLATE: Final = -zlib.MAX_WBITS  # no header and no checksum: the seal has its own
 
 
-@dataclass(frozen=True, slots=True)
-class SignedIn:
-    """Who is signed in, and the tokens to act as them, if there are any."""
-
-    user: DingTalkUser
-    token: DingTalkToken | None
-    #: When DingTalk last vouched for the user: Unix time in seconds, or ``None`` for never.
-    checked_at: float | None = None
-
-
-def pack(signed_in: SignedIn) -> bytes:
+def pack(signed_in: Login) -> bytes:
     """Return ``signed_in`` as bytes; raise ``TypeError`` if ``raw`` holds what JSON cannot."""
     user, token = signed_in.user, signed_in.token
     # Most fields stand in the raw profile already.
@@ -61,7 +52,7 @@ def pack(signed_in: SignedIn) -> bytes:
     return deflate(text.encode(), _DICTIONARY)
 
 
-def unpack(data: bytes) -> SignedIn | None:
+def unpack(data: bytes) -> Login | None:
     """Return what ``pack`` packed, or ``None`` for anything else."""
     try:
         raw, others, tokens, checked_at, *employee = json.loads(inflate(data, _DICTIONARY))
@@ -80,7 +71,7 @@ def unpack(data: bytes) -> SignedIn | None:
             )
     except (ValueError, TypeError, AttributeError, OverflowError, RecursionError, zlib.error):
         return None
-    return SignedIn(user, token, checked_at)
+    return Login(user, token, checked_at)
 
 
 def deflate(data: bytes, dictionary: bytes = b"") -> bytes:

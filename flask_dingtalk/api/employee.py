@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from . import wire
-from .frozen import FrozenDict, frozen
+from .frozen_json import FrozenDict, frozen
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 

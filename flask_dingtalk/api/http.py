@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import requests
     from authlib.oauth2.auth import ClientAuth
 
-    from .settings import Settings
+    from ..settings import Settings
 
 
 #: What requests asks the environment for, in both spellings.

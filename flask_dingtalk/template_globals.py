@@ -20,13 +20,14 @@ from flask import (
 )
 from markupsafe import Markup
 
-from . import wire
-from .authorization import qr_parameters
+from .api import wire
+from .api.authorization import qr_parameters
+from .app_state import app_state
 from .errors import ConfigurationError
 from .guard import current_dingtalk_user
 from .messages import HTML_LANG, IN_APP, LOGIN_PAGE, QR, SIGN_IN, Text, in_language
-from .pages import language
 from .redirects import origin_of
+from .responses import language
 from .session import renewal_due
 from .signin import (
     CLIENT_REASON,
@@ -40,7 +41,6 @@ from .signin import (
     route,
     warming_up,
 )
-from .state import current
 
 #: Seconds that the DingTalk client gets to give a code.
 _CLIENT_PATIENCE = 3
@@ -83,7 +83,7 @@ def dingtalk_qr(
     for settings that DingTalk's QR code does not work with, and what ``round(float(size))`` raises
     for a size that is no number. [obtain-identity-credentials]
     """
-    settings = current().settings
+    settings = app_state().settings
     size = max(round(float(size)), wire.QR_MIN_SIZE)
     try:
         settings.check_qr("dingtalk_qr")
@@ -114,7 +114,7 @@ def dingtalk_qr(
 
 def login_page(asked: str | None) -> Response:
     """Return the page with QR code and button; ``asked`` is where the sign-in shall lead."""
-    settings = current().settings
+    settings = app_state().settings
     response = _page(
         "login.html",
         LOGIN_PAGE,
@@ -130,7 +130,7 @@ def login_page(asked: str | None) -> Response:
 
 def in_app_page(asked: str | None) -> Response:
     """Return the page that asks the DingTalk client for a code, and posts it."""
-    settings = current().settings
+    settings = app_state().settings
     state, _ = begin(asked)
     target = local(asked)
     nonce = _nonce_of_the_site()
@@ -158,7 +158,7 @@ def in_app_page(asked: str | None) -> Response:
 
 def _button(asked: str | None, nonce: str | None, *, redirects: bool | None = None) -> Markup:
     if redirects is None:
-        redirects = current().settings.login_page and not inside_client()
+        redirects = app_state().settings.login_page and not inside_client()
     url = login_url(asked, redirects=redirects)
     return _render("button.html", {"text": SIGN_IN}, url=url, nonce=nonce)
 
