@@ -1,7 +1,7 @@
-"""A signed-in user as few bytes: JSON, deflated with a dictionary of what all of them share.
+"""A login in few bytes: JSON, deflated with a dictionary of the text that most of them share.
 
-A cookie pays for each byte twice (it is base64 in base64), hence the dictionary: DingTalk's names
-and the usual beginnings cost next to nothing. It is part of the format: a change of it needs
+Every byte counts in a cookie, where it is encoded as base64 twice. The dictionary makes DingTalk's
+names and the usual beginnings of values nearly free. It is part of the format: a change of it needs
 another ``seal.VERSION``.
 """
 
@@ -19,59 +19,96 @@ from .login import Login
 
 #: What occurs most stands last (zlib manual, deflateSetDictionary).
 _DICTIONARY: Final = (
-    b'"loginEmail":"null,"employee":"user_id":"corp_id":"state_code":"avatar_url":"union_id":"open_id":"'
+    b'"loginEmail":"null,"dropped":["extension","remark"],"employee":{"userid":"","unionid":"'
+    b'"user_id":"corp_id":"state_code":"avatar_url":"union_id":"open_id":"'
     b"@163.com@outlook.com@qq.com.png.jpg.com.cn0123456789abcdef"
     b"https://static.dingtalk.com/media/https://static-legacy.dingtalk.com/media/lQDPDhI"
-    b'],{},[{"corp_id":"ding"],{"corp_id":"ding[{"nick":"","unionId":"iEiE","avatarUrl":"https://'
-    b'static-legacy.dingtalk.com/media/","openId":"iEiE","mobile":"1","stateCode":"86","email":"'
-    b'","visitor":false},{},["'
+    b'"more":{"corp_id":"ding"},"checked":0,"token":["{"raw":{"nick":"","unionId":"iEiE","avatarUrl":'
+    b'"https://static-legacy.dingtalk.com/media/","openId":"iEiE","mobile":"1","stateCode":"86",'
+    b'"email":"","visitor":false},"more":{},"id":"","since":17,"checked":0,"token":["",7200,null]}'
 )
 _RAW_DEFLATE: Final = -zlib.MAX_WBITS  # no header and no checksum: the seal has its own
 
 
-def pack(signed_in: Login) -> bytes:
-    """Return ``signed_in`` as bytes; raise ``TypeError`` if ``raw`` holds what JSON cannot."""
-    user, token = signed_in.user, signed_in.token
-    # Most fields stand in the raw profile already.
-    derived = _from_raw(user.raw)
-    others = {
-        name: value
-        for name in USER_FIELDS
-        if (value := getattr(user, name)) != (derived and getattr(derived, name))
+def pack(login: Login) -> bytes:
+    """Return ``login`` as bytes; raise ``TypeError`` if its raw profile holds what JSON cannot."""
+    user = login.user
+    content: dict[str, Any] = {
+        "raw": user.raw,
+        "more": _fields_beyond_raw(user),
+        "id": login.id,
+        "since": login.since,
+        # Relative times are shorter.
+        "checked": login.checked_at - login.since,
     }
-    tokens = token and [
-        token.access_token,
-        token.refresh_token,
-        int(token.expires_at.timestamp()),
-        token.corp_id,
-    ]
-    content = [user.raw, others, tokens, signed_in.checked_at]
+    if login.token is not None:
+        content["token"] = _pack_token(login.token, login.since)
     if user.employee is not None:
-        content.append(user.employee.raw)
+        content["employee"] = user.employee.raw
+        if user.employee.dropped:
+            content["dropped"] = sorted(user.employee.dropped)
     text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
     return deflate(text.encode(), _DICTIONARY)
 
 
 def unpack(data: bytes) -> Login | None:
-    """Return what ``pack`` packed, or ``None`` for anything else."""
+    """Return the login that ``pack`` packed, or ``None`` for anything else."""
     try:
-        raw, others, tokens, checked_at, *employee = json.loads(inflate(data, _DICTIONARY))
-        if employee:
-            others["employee"] = Employee(employee[0])
-        derived = _from_raw(raw)
-        if derived is None:
-            user = DingTalkUser(**others, raw=raw)
-        else:
-            user = replace(derived, **others) if others else derived
-        token = None
-        if tokens is not None:
-            access_token, refresh_token, expires_at, corp_id = tokens
-            token = DingTalkToken(
-                access_token, refresh_token, datetime.fromtimestamp(expires_at, UTC), corp_id
-            )
-    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError, zlib.error):
+        content = json.loads(inflate(data, _DICTIONARY))
+        since = int(content["since"])
+        token = content.get("token")
+        return Login(
+            id=str(content["id"]),
+            user=_unpack_user(content),
+            token=None if token is None else _unpack_token(token, since),
+            since=since,
+            checked_at=since + int(content["checked"]),
+        )
+    except (LookupError, ValueError, TypeError, OverflowError, RecursionError, zlib.error):
         return None
-    return Login(user, token, checked_at)
+
+
+def pack_token(token: DingTalkToken) -> bytes:
+    """Return ``token`` alone as bytes."""
+    return deflate(json.dumps(_pack_token(token, 0), separators=(",", ":")).encode())
+
+
+def unpack_token(data: bytes) -> DingTalkToken | None:
+    """Return the token that ``pack_token`` packed, or ``None`` for anything else."""
+    try:
+        return _unpack_token(json.loads(inflate(data)), 0)
+    except (ValueError, TypeError, OverflowError, RecursionError, zlib.error):
+        return None
+
+
+def _fields_beyond_raw(user: DingTalkUser) -> dict[str, Any]:
+    """Return the fields that the raw profile does not tell."""
+    from_raw = _user_from_raw(user.raw)
+    fields = {name: getattr(user, name) for name in USER_FIELDS}
+    if from_raw is None:
+        return fields
+    return {name: value for name, value in fields.items() if value != getattr(from_raw, name)}
+
+
+def _unpack_user(content: dict[str, Any]) -> DingTalkUser:
+    fields = dict(content["more"])
+    if "employee" in content:
+        fields["employee"] = Employee(content["employee"], frozenset(content.get("dropped", ())))
+    from_raw = _user_from_raw(content["raw"])
+    if from_raw is None:
+        return DingTalkUser(**fields, raw=content["raw"])
+    return replace(from_raw, **fields) if fields else from_raw
+
+
+def _pack_token(token: DingTalkToken, since: int) -> list[Any]:
+    expires_at = int(token.expires_at.timestamp()) - since
+    return [token.access_token, token.refresh_token, expires_at, token.corp_id]
+
+
+def _unpack_token(packed: list[Any], since: int) -> DingTalkToken:
+    access_token, refresh_token, expires_at, corp_id = packed
+    ends = datetime.fromtimestamp(since + expires_at, UTC)
+    return DingTalkToken(access_token, refresh_token, ends, corp_id)
 
 
 def deflate(data: bytes, dictionary: bytes = b"") -> bytes:
@@ -85,8 +122,8 @@ def inflate(data: bytes, dictionary: bytes = b"") -> bytes:
     return zlib.decompressobj(_RAW_DEFLATE, zdict=dictionary).decompress(data)
 
 
-def _from_raw(raw: Any) -> DingTalkUser | None:
+def _user_from_raw(raw: Any) -> DingTalkUser | None:
     try:
         return DingTalkUser.from_wire(raw)
-    except ValueError:
+    except (ValueError, AttributeError):
         return None

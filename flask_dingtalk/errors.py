@@ -51,6 +51,7 @@ class DingTalkError(HTTPException):
         dingtalk_code: str | None = None,
         dingtalk_message: str | None = None,
         request_id: str | None = None,
+        retry_url: str | None = None,
     ) -> None:
         super().__init__(text_of(self.error_code).message.en)
         if self.code is None:
@@ -62,7 +63,7 @@ class DingTalkError(HTTPException):
         self.dingtalk_message = dingtalk_message
         self.request_id = request_id
         self.spent = False
-        self.retry_url = None
+        self.retry_url = retry_url
 
     def __str__(self) -> str:
         said = [self.detail or text_of(self.error_code).title.en]
@@ -146,6 +147,8 @@ class RateLimited(DingTalkError):
     def __init__(self, detail: str = "", *, retry_after: int = 1, **facts: Any) -> None:
         super().__init__(detail, **facts)
         self.retry_after = retry_after
+        self.reload_after: int | None = None
+        self.reload_url: str | None = None
 
     def get_response(
         self, environ: Any = None, scope: dict[str, Any] | None = None
@@ -153,6 +156,9 @@ class RateLimited(DingTalkError):
         """Build the page or JSON, with ``Retry-After`` (RFC 9110, section 10.2.3)."""
         response = super().get_response(environ, scope)
         response.headers["Retry-After"] = str(self.retry_after)
+        if self.reload_after is not None and response.mimetype == "text/html":
+            where = "" if self.reload_url is None else f"; url={self.reload_url}"
+            response.headers["Refresh"] = f"{self.reload_after}{where}"
         return response
 
 

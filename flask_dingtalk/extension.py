@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from flask import Blueprint, Flask
 
-from . import guard, session, signin, user_api
+from . import guard, session, signin
 from .api.models import DingTalkToken
 from .app_state import EXTENSION_KEY, AppState
 from .cli import dingtalk as dingtalk_commands
 from .errors import ConfigurationError
-from .settings import Settings, unknown_settings
+from .settings import Settings
 from .template_globals import install
+from .user_api import ApiCalls, AsApp, AsUser, call
 from .views import build_blueprint
 
 if TYPE_CHECKING:
+    from flask import Response as FlaskResponse
     from requests import Response
 
 Hook = TypeVar("Hook", bound=signin.LoginHook)
+View = TypeVar("View", bound=Callable[..., Any])
 
 _SECRET_KEY_HINT = (
     "set it to a long random text that all processes share: "
@@ -27,7 +30,7 @@ _SECRET_KEY_HINT = (
 )
 
 
-class DingTalk:
+class DingTalk(ApiCalls):
     """Sign-in with DingTalk for Flask apps.
 
     ``url_prefix`` is where the routes are mounted; with ``register_blueprint=False`` the site
@@ -59,21 +62,20 @@ class DingTalk:
             raise RuntimeError("init_app() was called on this app before; once is enough")
         settings = Settings.from_config(app.config)
         _check_secret_keys(app)
-        for name, meant in unknown_settings(app.config).items():
-            app.logger.warning("%s is no setting of Flask-DingTalk; did you mean %s?", name, meant)
+        _warn_of_settings(app, settings)
+        app.extensions["dingtalk"] = self
+        app.extensions[EXTENSION_KEY] = AppState(settings)
         if self._register_blueprint:
             app.register_blueprint(self.blueprint, url_prefix=self._url_prefix)
         install(app)
-        # Installed, the commands are found by their entry point; a test runner looks here alone.
+        # `flask` finds the entry point; app.test_cli_runner() only sees app.cli.
         app.cli.add_command(dingtalk_commands)
-        app.extensions["dingtalk"] = self
-        app.extensions[EXTENSION_KEY] = AppState(settings)
 
     @property
     def token(self) -> DingTalkToken | None:
         """The tokens of the user signed in on this request, or ``None``."""
-        present = session.signed_in()
-        return present.token if present is not None else None
+        login = session.current_login()
+        return login.token if login is not None else None
 
     def request(self, method: str, path: str, **kwargs: Any) -> Response:
         """Call a DingTalk API as the signed-in user and return the ``requests.Response``.
@@ -83,31 +85,33 @@ class DingTalk:
         access token that has expired, or that DingTalk refuses, is refreshed once and the new pair
         kept in the session. The answer is read up to 2 MiB; redirects are not followed.
 
-        Raises ``LoginRequired`` if nobody is signed in, ``DingTalkAPIError`` or another
-        ``DingTalkError`` for an error that DingTalk answers, ``DingTalkUnavailable`` if it cannot
-        be reached, ``ValueError`` for a path that leads to another host. [server-api-calling-guide]
+        Raises ``LoginRequired`` if nobody is signed in, or if DingTalk does not take the user's
+        tokens any more; ``DingTalkAPIError`` or another ``DingTalkError`` for an error that
+        DingTalk answers, and where a new pair of tokens could not be kept (a response that streams,
+        a websocket); ``DingTalkUnavailable`` if DingTalk cannot be reached; ``ValueError`` for a
+        path that leads to another host. [server-api-calling-guide]
         """
-        return user_api.call(method, path, **kwargs)
+        return call(method, path, **kwargs)
 
-    def get(self, path: str, **kwargs: Any) -> Response:
-        """``request("GET", …)``."""
-        return self.request("GET", path, **kwargs)
+    def as_user(self, token: DingTalkToken) -> AsUser:
+        """Return an object whose ``request``, ``get``, ``post``, … call as the user of ``token``.
 
-    def post(self, path: str, **kwargs: Any) -> Response:
-        """``request("POST", …)``."""
-        return self.request("POST", path, **kwargs)
+        For a job or a thread, in an application context. Its ``token`` is the pair in force: a call
+        refreshes an access token that has ended, and the new pair is the caller's to keep. No
+        signal is sent. Its calls raise what ``request`` raises; ``LoginRequired`` means that
+        DingTalk does not take the refresh token any more.
+        """
+        return AsUser(token)
 
-    def put(self, path: str, **kwargs: Any) -> Response:
-        """``request("PUT", …)``."""
-        return self.request("PUT", path, **kwargs)
+    @property
+    def as_app(self) -> AsApp:
+        """An object with ``request``, ``get``, ``post``, … that calls as the application itself.
 
-    def patch(self, path: str, **kwargs: Any) -> Response:
-        """``request("PATCH", …)``."""
-        return self.request("PATCH", path, **kwargs)
-
-    def delete(self, path: str, **kwargs: Any) -> Response:
-        """``request("DELETE", …)``."""
-        return self.request("DELETE", path, **kwargs)
+        In an application context. Any method for paths of the new API (``/v1.0/…``); for the old
+        one, ``as_app.post("/topapi/…", data={…})`` alone, as its token travels in the form:
+        anything else is a ``TypeError``. [server-api-calling-guide]
+        """
+        return AsApp()
 
     def logout(self) -> None:
         """Forget the signed-in user and tokens; the app's own session data stays."""
@@ -118,8 +122,10 @@ class DingTalk:
 
         It is called after DingTalk vouched for the user and the settings admitted them, before the
         session is opened. ``token`` is ``None`` for a sign-in inside the DingTalk client. It may
-        return a response to send instead of the redirect, or abort or raise to refuse the sign-in.
-        It is not called when a callback URL is merely loaded again.
+        return a response to send instead of the redirect. It refuses the sign-in by raising,
+        aborting, or returning a response of status 400 or more; then the session, ``g`` and the
+        functions given to ``after_this_request`` are again as they were before the first hook. It
+        is not called when a callback URL is merely loaded again.
         """
         self._login_hooks.append(function)
         return function
@@ -133,10 +139,47 @@ class DingTalk:
     ) -> None:
         """Guard every view of an app or blueprint as ``login_required`` does.
 
-        Static files and this extension's own routes stay open. To be called while the app is set
-        up.
+        Static files, this extension's own routes and exempt views stay open. To be called while the
+        app is set up.
         """
         guard.protect(app_or_blueprint, self.blueprint, corp_ids, check)
+
+    def exempt(self, view: View) -> View:
+        """Leave a view open that ``protect`` would guard (a decorator)."""
+        return guard.exempt(view)
+
+    def refusal(
+        self, *, corp_ids: Collection[str] | None = None, check: guard.Rule | None = None
+    ) -> FlaskResponse | None:
+        """Return the response for a visitor who may not go on, or ``None`` for one who may.
+
+        The guard as a function, for a Flask-Login loader, Flask-Admin's ``is_accessible`` and the
+        like: it checks with DingTalk again where that is due. It does not raise for a 401, 403 or
+        failure of DingTalk's, but returns their response; a ``check`` that answers anything but
+        ``True`` or ``False`` is a ``TypeError``.
+        """
+        return guard.refusal(corp_ids=corp_ids, check=check)
+
+
+def _warn_of_settings(app: Flask, settings: Settings) -> None:
+    """Warn of settings that work and may not be what was meant."""
+    if settings.is_open_to_all:
+        app.logger.warning(
+            "Everybody with a DingTalk account can sign in to this site: DingTalk stops nobody. "
+            "Hint: set DINGTALK_MEMBERS_ONLY = True to admit the members of your organisation "
+            "alone, or DINGTALK_ALLOWED_CORP_IDS; DINGTALK_MEMBERS_ONLY = False says that "
+            "everybody is welcome"
+        )
+    if settings.client_id.isdigit():
+        app.logger.warning(
+            "DINGTALK_CLIENT_ID is made of digits alone, as an AgentId or AppId is. Hint: copy the "
+            "Client ID from the console, 基础信息 > 凭证与基础信息"
+        )
+    if str(app.config.get("SESSION_COOKIE_SAMESITE")).lower() == "strict":
+        app.logger.warning(
+            "SESSION_COOKIE_SAMESITE is 'Strict': the session cookie does not come back from "
+            "DingTalk's pages, and every sign-in fails. Hint: use 'Lax'"
+        )
 
 
 def _check_secret_keys(app: Flask) -> None:

@@ -15,7 +15,8 @@ from .api.models import AnonymousUser, DingTalkUser
 from .errors import DingTalkError, NotPermitted
 from .responses import json_response, prefers_json
 from .revalidation import still_signed_in
-from .signin import here, inside_client, login_url, warming_up
+from .signin import warming_up
+from .urls import current_url, is_in_app, login_url
 
 Rule = Callable[[DingTalkUser], bool]
 Arguments = ParamSpec("Arguments")
@@ -23,11 +24,13 @@ Answer = TypeVar("Answer")
 View = TypeVar("View", bound=Callable[..., Any])
 
 _NOBODY: Final = AnonymousUser()
+#: The attribute that marks a view as exempt. ``functools.wraps`` copies it to decorated views.
+_EXEMPT: Final = "_dingtalk_exempt"
 
 
 def _current_user() -> DingTalkUser | AnonymousUser:
-    present = session.signed_in() if has_request_context() else None
-    return present.user if present is not None else _NOBODY
+    login = session.current_login() if has_request_context() else None
+    return login.user if login is not None else _NOBODY
 
 
 #: The user signed in on this request; false, with every field ``None``, when nobody is. Typed as
@@ -55,9 +58,10 @@ def login_required(
     """Guard a view: only somebody who is signed in gets to it.
 
     ``corp_ids`` admits only users who signed in as one of these organisations (needs the scope
-    ``openid corpid``); ``check`` is a function of the user that says whether to admit them. Whom
-    one of the two does not admit gets 403. Plain and ``async`` views, and class-based ones through
-    ``decorators``. Stands between the route and the view: ``@app.get("/")`` first.
+    ``openid corpid``). ``check`` is a function of the user that returns ``True`` to admit them and
+    ``False`` not to; any other answer is a ``TypeError``. Users whom one of the two does not admit
+    get 403. Works for plain and ``async`` views, and for class-based ones through ``decorators``.
+    Stands between the route and the view: ``@app.get("/")`` first.
     """
     guard = Guard(corp_ids, check)
     if view is None:
@@ -80,7 +84,6 @@ class Guard:
         if corp_ids is not None and not corp_ids:
             raise ValueError("corp_ids is empty, which would admit nobody")
         if inspect.iscoroutinefunction(check):
-            # Its coroutine would be true for everybody.
             raise TypeError("check has to be a plain function, not an async one")
         self._corp_ids = None if corp_ids is None else frozenset(corp_ids)
         self._check = check
@@ -104,33 +107,64 @@ class Guard:
         return cast(View, guarded)
 
     def refusal(self) -> Response | None:
-        """Return the answer for who is not signed in, ``None`` for who may go on.
+        """Return the response for an anonymous visitor, or ``None`` to let the request through.
 
-        Raises ``OrganisationNotAllowed`` or ``NotPermitted`` for who is signed in but not admitted.
+        Raises ``OrganisationNotAllowed`` or ``NotPermitted`` for somebody who is signed in but not
+        admitted.
         """
-        present = session.signed_in()
-        if present is not None:
-            present = still_signed_in(present)
-        if present is None:
+        login = session.current_login()
+        if login is not None:
+            login = still_signed_in(login)
+        if login is None:
             return _sign_in_first()
+        if self._corp_ids is None and self._check is None:
+            return None
         try:
-            if self._corp_ids is not None:
-                policy.check_organisation(present.user, self._corp_ids)
-            verdict: object = True if self._check is None else self._check(present.user)
-            if inspect.isawaitable(verdict):
-                # It would be true for everybody: an async method, or a function that returns one's.
-                raise TypeError("check has to answer true or false, not something to await")
-            if not verdict:
-                raise NotPermitted(
-                    "the rule of this view does not admit the user",
-                    hint="look at the check of its guard; the user may sign in as somebody else",
-                )
+            self._admit(login.user)
         except DingTalkError as error:
             current_app.logger.warning("DingTalk user refused at %r: %s", request.path, error)
             # Another try is another organisation or account, which the client does not ask for.
-            error.retry_url = login_url(here(), redirects=inside_client())
+            error.retry_url = login_url(current_url(), redirects=is_in_app())
             raise
         return None
+
+    def refusal_without_raising(self) -> Response | None:
+        """Return what ``refusal`` returns, and the response for what it raises."""
+        try:
+            return self.refusal()
+        except DingTalkError as error:
+            # The site's own error handlers speak for 403 here as well.
+            return current_app.make_response(current_app.handle_user_exception(error))
+
+    def _admit(self, user: DingTalkUser) -> None:
+        if self._corp_ids is not None:
+            policy.check_organisation(user, self._corp_ids)
+        if self._check is None:
+            return
+        verdict: object = self._check(user)
+        if verdict is False:
+            raise NotPermitted(
+                "the rule of this view does not admit the user",
+                hint="look at the check of its guard; the user may sign in as somebody else",
+            )
+        if verdict is not True:
+            if inspect.iscoroutine(verdict):
+                verdict.close()
+            # A tuple, a response or an awaitable is truthy and would admit everybody.
+            raise TypeError(f"check has to return True or False, not {type(verdict).__name__}")
+
+
+def refusal(
+    *, corp_ids: Collection[str] | None = None, check: Rule | None = None
+) -> Response | None:
+    """Return the guard's answer as a function does; see ``DingTalk.refusal``."""
+    return Guard(corp_ids, check).refusal_without_raising()
+
+
+def exempt(view: View) -> View:
+    """Mark a view that ``protect`` leaves open; see ``DingTalk.exempt``."""
+    setattr(view, _EXEMPT, True)
+    return view
 
 
 def protect(
@@ -139,7 +173,7 @@ def protect(
     corp_ids: Collection[str] | None,
     check: Rule | None,
 ) -> None:
-    """Guard every view of ``scaffold``, except static files and the blueprint ``own``."""
+    """Guard every view of ``scaffold``, except static files, exempt views and those of ``own``."""
     guard = Guard(corp_ids, check)
 
     @scaffold.before_request
@@ -154,6 +188,9 @@ def _is_open(own: Blueprint) -> bool:
         return True
     if request.method == "OPTIONS" and getattr(rule, "provide_automatic_options", False):
         # Answered without calling the view; a browser asks it without cookies (CORS).
+        return True
+    view = current_app.view_functions.get(rule.endpoint)
+    if getattr(view, _EXEMPT, False) or getattr(getattr(view, "view_class", None), _EXEMPT, False):
         return True
     blueprints = [current_app.blueprints[name] for name in request.blueprints]
     if any(blueprint is own for blueprint in blueprints):
@@ -172,8 +209,9 @@ def _sign_in_first() -> Response:
         and not prefers_json(environ)
     )
     if navigation:
-        # The callback may come to this process without the login having made it ready.
-        return warming_up(Response(status=302, headers={"Location": login_url(here())}))
+        # With several workers the callback may hit a process that never served /login: warm up here
+        # too.
+        return warming_up(Response(status=302, headers={"Location": login_url(current_url())}))
     answer = json_response({"error": "login_required", "login_url": login_url(None)}, 401)
     answer.headers["Cache-Control"] = "no-store"
     return answer  # type: ignore[return-value]

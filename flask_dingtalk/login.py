@@ -2,16 +2,53 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+import time
+from base64 import urlsafe_b64encode
+from dataclasses import dataclass, replace
+from typing import Final, Self
 
 from .api.models import DingTalkToken, DingTalkUser
+
+_ID_BYTES: Final = 12
+#: Seconds by which the clocks of several servers may differ.
+_CLOCK_TOLERANCE: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """Who is signed in, and the tokens to act as them, if there are any."""
+    """Who is signed in, since when, and the tokens to act as them, if there are any.
 
+    A login begins with a random ``id`` that it keeps while user, tokens and time of the check
+    change. Once that id has ended, no copy of the login is accepted any more.
+    """
+
+    id: str
     user: DingTalkUser
     token: DingTalkToken | None
-    #: When DingTalk last vouched for the user: Unix time in seconds, or ``None`` for never.
-    checked_at: float | None = None
+    #: When the person signed in, in whole seconds of Unix time.
+    since: int
+    #: When DingTalk last vouched for the user, in whole seconds of Unix time.
+    checked_at: int
+
+    @classmethod
+    def begin(cls, user: DingTalkUser, token: DingTalkToken | None) -> Self:
+        """Return a new login of ``user``, for whom DingTalk has just vouched."""
+        now = int(time.time())
+        new_id = urlsafe_b64encode(os.urandom(_ID_BYTES)).decode("ascii")
+        return cls(new_id, user, token, since=now, checked_at=now)
+
+    def last_check(self, now: float) -> float:
+        """Return when the user was last checked; a time in the future counts as never (0)."""
+        return self.checked_at if self.checked_at <= now + _CLOCK_TOLERANCE else 0.0
+
+    def updated_by(self, newer: Login, now: float) -> Login:
+        """Combine two versions of this login, neither of which has to be newer in everything.
+
+        The user comes from the later check and the tokens from the later refresh; ``newer`` wins a
+        draw.
+        """
+        latest = newer if newer.last_check(now) >= self.last_check(now) else self
+        tokens = [login.token for login in (self, newer) if login.token is not None]
+        token = max(reversed(tokens), key=lambda each: each.expires_at) if tokens else None
+        return latest if latest.token is token else replace(latest, token=token)

@@ -1,8 +1,8 @@
-"""May this person in? Decisions on what DingTalk says, and no way to answer a silent yes."""
+"""May this person in? Decisions on what DingTalk says; what could not be found out is no yes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -14,28 +14,30 @@ if TYPE_CHECKING:
     from .api.directory import Directory
 
 
-def admit(
-    user: DingTalkUser, settings: Settings, directory: Callable[[], Directory]
-) -> DingTalkUser:
+def admit(user: DingTalkUser, settings: Settings, directory: Directory) -> DingTalkUser:
     """Return ``user``, with what the organisation's directory says where the settings ask for it.
 
-    Raises ``OrganisationNotAllowed`` for whom the settings keep out, and the errors of the
-    directory: what could not be found out is no yes.
+    Raises ``OrganisationNotAllowed`` for people whom the settings keep out, and the errors of the
+    directory.
     """
     check_allowed(user, settings)
     if not (settings.members_only or settings.employee_profile):
-        # What an earlier setting brought is not kept up to date any more.
-        return replace(user, employee=None) if user.employee is not None else user
+        return without_membership(user)
     try:
-        user_id = directory().user_id(user.union_id)
+        user_id = directory.user_id(user.union_id)
         employee = None
         if settings.employee_profile:
-            employee = directory().employee(user_id, user.union_id)
+            employee = directory.employee(user_id, user.union_id)
     except OrganisationNotAllowed:
         if settings.members_only:
             raise
         return replace(user, user_id=None, employee=None)
     return replace(user, user_id=user_id, employee=employee)
+
+
+def without_membership(user: DingTalkUser) -> DingTalkUser:
+    """Return ``user`` without a record, which nobody keeps up to date."""
+    return user if user.employee is None else replace(user, employee=None)
 
 
 def fits(user: DingTalkUser, settings: Settings) -> bool:

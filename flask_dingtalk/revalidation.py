@@ -1,163 +1,282 @@
 """Check a signed-in user with DingTalk again: somebody who left must not stay signed in.
 
-The order matters. Membership first, with the application's own token: it tells of leavers even if
-the user's tokens are of no use any more. A check that cannot be completed is not a no: the user
-stays, it is tried again after a while, and only after the grace does the sign-in end.
+A check asks up to four things, each of another API: membership and record with the application's
+own token, then new tokens and the profile with the user's. What DingTalk does say counts, whatever
+else of the check fails. A check ends in one of three outcomes:
+
+- `Stays`: everything that the settings ask for was answered, and the user may stay;
+- `MustLeave`: DingTalk said no, and the login ends at once;
+- `Unknown`: something could not be found out. The user stays for the grace period, with what was
+  learned, and DingTalk is asked again after a pause.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Hashable
-from dataclasses import replace
-from typing import Final
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Final, TypeVar
 
 from flask import current_app
 
-from . import policy, session, user_api
+from . import policy, session, signals
 from .api.error_codes import TOKEN_REFUSED
 from .api.models import DingTalkToken
-from .app_state import AppState, app_state
-from .errors import DingTalkError, DingTalkUnavailable, OrganisationNotAllowed, RateLimited
+from .app_state import AppState, app_state, this_app
+from .errors import (
+    DingTalkError,
+    DingTalkUnavailable,
+    LoginRequired,
+    OrganisationNotAllowed,
+    RateLimited,
+)
 from .login import Login
 from .signin import sign_out
 
-#: Seconds until a check that could not be completed is tried again.
+Answer = TypeVar("Answer")
+
+#: Seconds until an API that gave no answer is asked again, about anybody.
 _TRY_AGAIN_AFTER: Final = 30
-#: Where a moment is kept before which no user's check is tried again.
-_EVERYBODY: Final = "everybody"
-#: Seconds by which the clocks of several servers may differ.
-_CLOCK_TOLERANCE: Final = 60
+#: Seconds after which tokens that DingTalk refuses end a login. Not at the first refusal: another
+#: process may have renewed the pair, and the browser may be about to bring the new one.
+_REFUSED_FOR_GOOD: Final = 60
+#: The APIs that a check asks; each is left alone by itself when it gives no answer.
+_MEMBERSHIP: Final = "membership"
+_RECORD: Final = "record"
+_TOKENS: Final = "tokens"
+_PROFILE: Final = "profile"
 
 
-def still_signed_in(present: Login) -> Login | None:
-    """Return who is signed in after a check that was due, or ``None`` if nobody is any more.
+@dataclass(frozen=True, slots=True)
+class Stays:
+    """Everything was answered, and the user may stay."""
 
-    Many requests at once check once; each of them keeps the outcome in its own session.
+    login: Login
+
+
+@dataclass(frozen=True, slots=True)
+class MustLeave:
+    """DingTalk said no."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """Something could not be found out; ``login`` has what was learned."""
+
+    login: Login
+
+
+Outcome = Stays | MustLeave | Unknown
+
+
+def still_signed_in(login: Login) -> Login | None:
+    """Return the login with which this request goes on after a check that was due.
+
+    Returns ``None`` if nobody is signed in any more. Many requests at once check once.
     """
     state = app_state()
     after = state.settings.revalidate_after
-    if not policy.fits(present.user, state.settings):
-        current_app.logger.warning(
-            "DingTalk user signed out: %r is outside the rules", present.user
-        )
-        sign_out()
+    if not policy.fits(login.user, state.settings):
+        _sign_out(login, "the user is outside the rules of the settings")
         return None
+    if after is None:
+        return login
     now = time.time()
-    if after is None or _overdue(present, after, now) < 0:
-        return present
-    checked = present
-    # What an old session became may be due by now, too; what was asked just now is not, however
-    # long that took.
-    while _overdue(checked, after, now) >= 0 and _checked_at(checked, now) < now:
-        in_grace = _overdue(checked, after, now) <= state.settings.revalidate_grace
-        outcome = _outcome(state, checked, patient=in_grace)
-        if outcome is checked and in_grace:
-            break
-        if outcome is None or outcome is checked:
-            sign_out()
-            return None
-        checked = outcome
-    if checked is not present:
-        # Straight there the next time, however many checks lie between.
-        state.revalidations.outcomes.put(_key(present), (checked,))
-    if checked.token is not None:
-        # A check that broke off may have renewed the tokens before it did.
-        checked = replace(checked, token=state.rotations.latest(checked.token))
-    if checked.token != present.token or (checked.token is None and checked is not present):
-        session.replace_user(checked)
-        # What a cookie has no room for is gone for the rule of this view, too.
-        return session.signed_in()
-    return checked
+    overdue = now - login.last_check(now) - after
+    if overdue < 0:
+        return login
+    in_grace = overdue <= state.settings.revalidate_grace
+    outcome = _check_once(state, login, in_grace=in_grace)
+    if isinstance(outcome, Unknown) and not in_grace:
+        outcome = MustLeave("the check was overdue for longer than DINGTALK_REVALIDATE_GRACE")
+    if isinstance(outcome, MustLeave):
+        _sign_out(login, outcome.reason)
+        return None
+    return session.replace_login(outcome.login)
 
 
-def _key(present: Login) -> Hashable:
-    # Not by the token, which a check that breaks off may have replaced.
-    return present.user, present.token is None, present.checked_at
+def _sign_out(login: Login, reason: str) -> None:
+    current_app.logger.warning("DingTalk user %r signed out: %s", login.user.union_id, reason)
+    sign_out()
 
 
-def _overdue(present: Login, after: float, now: float) -> float:
-    """Return for how many seconds a check has been due; less than 0 if it is not."""
-    return now - _checked_at(present, now) - after
+def _check_once(state: AppState, login: Login, *, in_grace: bool) -> Outcome:
+    """Check a login, or wait for another request that is checking it."""
+    check = _Check(state, login, in_grace=in_grace)
+    key = (login.id, login.checked_at)
+    try:
+        outcome = state.memory.checks.run(key, check.run, state.patience)
+    except DingTalkUnavailable as error:
+        # Another request is checking this login, and takes too long for this one.
+        current_app.logger.warning("DingTalk could not be asked about a user: %s", error)
+        outcome = Unknown(login)
+    if check.refreshed is not None:
+        # Only now, when nobody waits for this check any more: a listener may do anything.
+        signals.token_refreshed.send(this_app(), user=login.user, token=check.refreshed)
+    return outcome
 
 
-def _checked_at(present: Login, now: float) -> float:
-    # Somebody of whom no check is known, or one yet to come, is as overdue as can be.
-    checked_at = present.checked_at or 0.0
-    return checked_at if checked_at <= now + _CLOCK_TOLERANCE else 0.0
+class _NoAnswer(Exception):
+    """DingTalk could not be asked, or gave no answer to the question."""
 
 
-def _outcome(state: AppState, present: Login, *, patient: bool) -> Login | None:
-    """Return the user as DingTalk sees them now, ``None`` if they may not stay.
+class _Check:
+    """One check of one login."""
 
-    ``present`` itself means that the check could not be completed, or, for the ``patient``, that it
-    was not tried, since DingTalk could not be reached a moment ago.
-    """
-    memory = state.revalidations
-    key = _key(present)
+    def __init__(self, state: AppState, login: Login, *, in_grace: bool) -> None:
+        self._state = state
+        self._login = login
+        self._in_grace = in_grace
+        self._refresh_refused = False
+        #: The pair of tokens that this check fetched.
+        self.refreshed: DingTalkToken | None = None
 
-    def work() -> Login | None:
-        known = memory.outcomes.get(key)
-        if known is not None:
-            return known[0]
-        if patient and time.time() < max(
-            memory.not_before.get(key) or 0, memory.not_before.get(_EVERYBODY) or 0
-        ):
-            return present
+    def run(self) -> Outcome:
+        """Ask DingTalk, unless somebody else has just done so or it is too early."""
+        now = time.time()
+        logins = self._state.memory.logins
+        known = logins.read(self._login, now)
+        if known is None:
+            return MustLeave("the sign-in has ended")
+        if known.last_check(now) > self._login.last_check(now):
+            # Another request was quicker.
+            return Stays(known)
+        if self._in_grace and self._state.memory.pauses.is_paused(known.id):
+            return Unknown(known)
+        outcome = self._ask(known)
+        if isinstance(outcome, MustLeave):
+            return outcome
+        kept = logins.update(outcome.login, now)
+        return MustLeave("the sign-in has ended") if kept is None else replace(outcome, login=kept)
+
+    def _ask(self, login: Login) -> Outcome:
+        checked_at = int(time.time())
+        learned, is_complete = login, True
+        for ask in (self._membership, self._record, self._tokens, self._profile):
+            try:
+                learned = ask(learned)
+            except _NoAnswer:
+                is_complete = False
+            except OrganisationNotAllowed as error:
+                return MustLeave(str(error))
+            except LoginRequired:
+                # DingTalk takes neither token. The application's own has told of a member, though.
+                if self._state.settings.members_only:
+                    continue
+                if self._refused_for_good(learned.token):
+                    return MustLeave("DingTalk has refused the user's tokens for a minute")
+                self._state.memory.pauses.pause(login.id, _REFUSED_FOR_GOOD)
+                return Unknown(learned)
+        if not is_complete:
+            self._state.memory.pauses.pause(login.id, _TRY_AGAIN_AFTER)
+            return Unknown(learned)
+        return Stays(replace(learned, checked_at=checked_at))
+
+    def _membership(self, login: Login) -> Login:
+        settings = self._state.settings
+        policy.check_allowed(login.user, settings)
+        # Somebody who signed in inside the client is a member, or nobody: no token tells of them.
+        is_required = settings.members_only or login.token is None
+        if not (is_required or settings.employee_profile):
+            return replace(login, user=policy.without_membership(login.user))
         try:
-            outcome = _ask(state, present)
-        except OrganisationNotAllowed as error:
-            current_app.logger.warning("DingTalk user signed out: %s", error)
-            outcome = None
-        except DingTalkError as error:
-            current_app.logger.error("DingTalk could not be asked about a user: %s", error)
-            again = time.time() + _TRY_AGAIN_AFTER
-            if isinstance(error, RateLimited):
-                again = max(again, time.time() + error.retry_after)
-            unreachable = isinstance(error, RateLimited | DingTalkUnavailable)
-            memory.not_before.put(_EVERYBODY if unreachable else key, again)
-            return present
-        memory.outcomes.put(key, (outcome,))
-        return outcome
+            user_id = self._question(
+                _MEMBERSHIP, self._state.directory.user_id, login.user.union_id
+            )
+        except OrganisationNotAllowed:
+            if is_required:
+                raise
+            return replace(login, user=replace(login.user, user_id=None, employee=None))
+        return replace(login, user=replace(login.user, user_id=user_id))
 
-    return memory.single_flight.run(key, work)
+    def _record(self, login: Login) -> Login:
+        user = login.user
+        if not self._state.settings.employee_profile or user.user_id is None:
+            return login
+        try:
+            employee = self._question(
+                _RECORD, self._state.directory.employee, user.user_id, user.union_id
+            )
+        except OrganisationNotAllowed:
+            if self._state.settings.members_only:
+                raise
+            return replace(login, user=replace(user, user_id=None, employee=None))
+        return replace(login, user=replace(user, employee=employee))
 
+    def _tokens(self, login: Login) -> Login:
+        token = login.token
+        if token is None or not session.can_be_saved():
+            return login
+        memory, client = self._state.memory, self._state.client
+        try:
+            refreshed = self._question(
+                _TOKENS, memory.refreshes.refresh, token, client.refresh, self._state.patience
+            )
+        except LoginRequired as error:
+            current_app.logger.warning("DingTalk gave no new tokens: %s", error)
+            self._refresh_refused = True
+            return login
+        except _NoAnswer:
+            if token.is_expired():
+                raise
+            # The access token at hand is still good enough to ask with.
+            return login
+        if refreshed.is_new:
+            self.refreshed = refreshed.token
+        return replace(login, token=refreshed.token)
 
-def _ask(state: AppState, present: Login) -> Login:
-    """Ask DingTalk; raise ``OrganisationNotAllowed`` for who may not stay."""
-    checked_at = time.time()
-    member = policy.admit(present.user, state.settings, lambda: state.directory)
-    if present.token is None:
-        if not state.settings.members_only:
-            # Nothing else would tell of somebody who left: who signed in inside the client is a
-            # member of the application's own organisation, or nobody.
-            state.directory.user_id(member.union_id)
-        return Login(member, None, checked_at)
-    try:
-        token = _fresh(state.rotations.latest(present.token), present)
-        user = state.client.user(token)
-    except DingTalkError as error:
-        refused = error.spent or error.dingtalk_code in TOKEN_REFUSED
-        if not (refused and state.settings.members_only):
-            raise
-        # A member, as the application's own token has just shown; the pair was used elsewhere,
-        # and the session is left to whoever has the new one.
-        current_app.logger.warning("DingTalk gave no new tokens: %s", error)
-        return replace(present, checked_at=checked_at)
-    if user.union_id != member.union_id:
-        raise OrganisationNotAllowed("DingTalk names another person for this token")
-    policy.check_allowed(user, state.settings)
-    user = replace(user, user_id=member.user_id, employee=member.employee)
-    return Login(user, token, checked_at)
-
-
-def _fresh(token: DingTalkToken, present: Login) -> DingTalkToken:
-    """Return renewed tokens, or the ones at hand while those are good."""
-    try:
-        return user_api.renew(present, token)
-    except DingTalkError as error:
-        # Another process may have been quicker, or an answer got lost.
+    def _profile(self, login: Login) -> Login:
+        """Ask who the user is; raise ``LoginRequired`` if DingTalk takes neither token."""
+        token = login.token
+        if token is None:
+            return login
         if token.is_expired():
+            raise self._no_profile()
+        try:
+            profile = self._question(_PROFILE, self._state.client.user, token)
+        except DingTalkError as error:
+            if error.dingtalk_code not in TOKEN_REFUSED:
+                raise
+            raise self._no_profile() from None
+        if profile.union_id != login.user.union_id:
+            raise OrganisationNotAllowed("DingTalk names another person for this token")
+        policy.check_allowed(profile, self._state.settings)
+        user = replace(profile, user_id=login.user.user_id, employee=login.user.employee)
+        return replace(login, user=user)
+
+    def _no_profile(self) -> Exception:
+        return LoginRequired() if self._refresh_refused else _NoAnswer()
+
+    def _refused_for_good(self, token: DingTalkToken | None) -> bool:
+        if token is None:
+            return False
+        seconds = self._state.memory.refreshes.refused_for(token, time.time())
+        return seconds is not None and seconds >= _REFUSED_FOR_GOOD
+
+    def _question(self, api: str, function: Callable[..., Answer], *arguments: Any) -> Answer:
+        """Ask one API; raise ``_NoAnswer`` if it cannot answer, or could not a moment ago.
+
+        Raises ``OrganisationNotAllowed``, ``LoginRequired`` and the codes of a refused token, which
+        are answers.
+        """
+        pauses = self._state.memory.pauses
+        # Beyond the grace, only a DingTalk that was out of reach a moment ago is not asked.
+        if pauses.is_paused((api, "unreachable")) or (
+            self._in_grace and pauses.is_paused((api, "throttled"))
+        ):
+            raise _NoAnswer
+        try:
+            return function(*arguments)
+        except (OrganisationNotAllowed, LoginRequired):
             raise
-        current_app.logger.warning("DingTalk could not be asked for new tokens: %s", error)
-        return token
+        except DingTalkError as error:
+            if error.dingtalk_code in TOKEN_REFUSED:
+                raise
+            current_app.logger.error("DingTalk could not be asked about a user: %s", error)
+            if isinstance(error, RateLimited):
+                pauses.pause((api, "throttled"), max(_TRY_AGAIN_AFTER, error.retry_after))
+            elif isinstance(error, DingTalkUnavailable):
+                pauses.pause((api, "unreachable"), _TRY_AGAIN_AFTER)
+            raise _NoAnswer from None

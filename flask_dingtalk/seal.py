@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 #: First byte of everything sealed; a later format takes another one.
-VERSION: Final = b"\x01"
+VERSION: Final = b"\x02"
 _NONCE_BYTES: Final = 12
 _KEY_BYTES: Final = 32
 

@@ -1,20 +1,23 @@
 """The only module that touches ``flask.session``: sign-ins under way, and who is signed in.
 
-Two keys, one text each, replaced whole. Nothing here decides anything.
+Three keys, one text each, replaced whole. Nothing here decides who may come in.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import struct
+import sys
 import time
-from base64 import urlsafe_b64encode
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from types import FrameType
 from typing import Any, Final
 
-from flask import current_app, request, session
+from flask import Flask, current_app, request, session
 from flask.sessions import SecureCookieSessionInterface
 from werkzeug.wrappers import Response
 
@@ -23,15 +26,18 @@ from .api.employee import Employee
 from .api.frozen_json import FrozenDict, frozen
 from .api.models import DingTalkToken, DingTalkUser
 from .app_state import KeyRing, app_state, app_state_of, this_app
-from .codec import deflate, inflate, pack, unpack
+from .codec import deflate, inflate, pack, pack_token, unpack, unpack_token
 from .errors import ConfigurationError, InvalidState
 from .login import Login
+from .memory import Claim
 
-#: The sealed user and tokens.
-USER_KEY: Final = "_dingtalk"
+#: The sealed login.
+LOGIN_KEY: Final = "_dingtalk"
 #: The sign-ins under way, and those finished lately, in this browser.
 STATES_KEY: Final = "_dingtalk_states"
-KEYS: Final = (USER_KEY, STATES_KEY)
+#: How far a sign-in came that DingTalk throttled, sealed.
+PROGRESS_KEY: Final = "_dingtalk_progress"
+KEYS: Final = (LOGIN_KEY, STATES_KEY, PROGRESS_KEY)
 
 #: Sign-ins remembered in one browser; the oldest is forgotten first.
 _MAX_STATES: Final = 5
@@ -39,12 +45,23 @@ _MAX_STATES: Final = 5
 _MAX_COOKIE_BYTES: Final = 4093
 #: What is left of it at a sign-in for the states of later ones.
 _STATES_BYTES: Final = 220
-#: What a sealed user may take of a cookie, so that the site has room for its own data.
+#: What a sealed login may take of a cookie, so that the site has room for its own data.
 _MAX_SEALED_BYTES: Final = 2000
-_CACHE_KEY: Final = "flask_dingtalk.signed_in"
+_CACHE_KEY: Final = "flask_dingtalk.login"
 #: Seconds.
 _RENEW_EARLY: Final = 60
 _STATE_HEADER: Final = struct.Struct(">16sQ")  # nonce, time of issue in seconds
+_PROGRESS_HEADER: Final = struct.Struct(">16sd")  # nonce, turn in seconds or 0
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a sign-in came that has to wait, as DingTalk throttles it."""
+
+    #: The tokens, once the code was exchanged for them.
+    token: DingTalkToken | None = None
+    #: When there will be room for this visitor, in Unix time.
+    turn: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,115 +72,203 @@ class Attempt:
     #: Where it leads, or ``None`` if nothing was asked for.
     target: str | None
     code_digest: str | None
-    #: It was finished before, with the same code.
-    finished: bool
+    progress: Progress
+    #: ``FIRST`` if it is for this request to finish it, ``SUCCEEDED`` or ``BUSY`` if not.
+    claim: Claim
 
 
 # --- Who is signed in ----------------------------------------------------------------------------
 
 
-def signed_in() -> Login | None:
-    """Return who is signed in on this request; opened once, never saving the session."""
-    text = session.get(USER_KEY)
+def current_login() -> Login | None:
+    """Return who is signed in on this request; opened once, without saving the session.
+
+    A login that has ended, or that is older than ``DINGTALK_SIGN_IN_LIFETIME``, is nobody's.
+    """
+    text = session.get(LOGIN_KEY)
     if not isinstance(text, str):
         return None
     app = this_app()
-    # The environment outlives this app where several stand in a row, and the text this moment.
+    # Keyed by app and sealed text: one WSGI environ may pass through several apps, and the session
+    # can change in mid-request.
     cached = request.environ.get(_CACHE_KEY)
     if cached is None or cached[0] is not app or cached[1] != text:
-        cached = request.environ[_CACHE_KEY] = (app, text, _open(text))
-    found: Login | None = cached[2]
-    return found
+        cached = request.environ[_CACHE_KEY] = (app, text, _read(app, text))
+    login: Login | None = cached[2]
+    return login
 
 
-def open_session(user: DingTalkUser, token: DingTalkToken | None, attempt: Attempt) -> None:
-    """Sign ``user`` in: the only place where that happens.
+def has_unreadable_login() -> bool:
+    """Tell whether the session holds something in a login's place that cannot be opened."""
+    text = session.get(LOGIN_KEY)
+    return text is not None and (not isinstance(text, str) or _open(_ring(), text) is None)
 
-    Raises ``ConfigurationError``, with the session as it was, if it would not fit into a cookie.
+
+def open_login(login: Login, attempt: Attempt) -> None:
+    """Sign somebody in: the only place where that happens.
+
+    Raises ``ConfigurationError`` if the login would not fit into a cookie.
     """
-    before = {key: session.get(key) for key in KEYS}
+    finished = f"{attempt.nonce}:{attempt.code_digest}"
+    session.pop(PROGRESS_KEY, None)
+    states = _states_with(finished, instead_of=attempt.nonce)
+    fitting = _fit(login, states)
+    if fitting.cookie_bytes > _MAX_COOKIE_BYTES - _STATES_BYTES:
+        # Still too big: drop the browser's other pending sign-ins; ours is the last entry.
+        states = [finished]
+        fitting = _fit(login, states)
+    if fitting.cookie_bytes > _MAX_COOKIE_BYTES - _STATES_BYTES:
+        raise _too_large(fitting.cookie_bytes)
+    if fitting.dropped:
+        current_app.logger.warning(
+            "DingTalk: the session cookie has no room for %s of the employee record. Hint: use "
+            "server-side sessions (Flask-Session) to keep the whole record",
+            ", ".join(fitting.dropped),
+        )
+    _keep(fitting)
+    session[STATES_KEY] = ".".join(states)
+    _renew_session_id()
+
+
+def replace_login(login: Login) -> Login | None:
+    """Keep a newer version of the login of this session; return what the request goes on with.
+
+    Returns ``None`` if the login has ended meanwhile, or if somebody else signed in: nothing is
+    written then.
+    """
+    present = current_login()
+    if present is None or present.id != login.id:
+        return None
+    merged = app_state().memory.logins.update(login, time.time())
+    if merged is None:
+        # It ended while this request was at work.
+        return None
+    if merged == present and _is_saved(merged):
+        return present
+    fitting = _fit(merged, _states())
+    if fitting.cookie_bytes > _MAX_COOKIE_BYTES:
+        # The browser will reject this cookie and keep the old one; what this process remembers of
+        # the login still applies to it.
+        current_app.logger.error("DingTalk: %s", _too_large(fitting.cookie_bytes))
+    _keep(fitting)
+    return fitting.login
+
+
+def can_be_saved() -> bool:
+    """Tell whether a change of the session still reaches the browser.
+
+    It does while Flask is dispatching this request: not once the response streams, not in a thread
+    of the site's, and not in a websocket, whose handshake is over. Nothing of the request tells,
+    but the stack does; an ``async`` view has another stack. Asked before a refresh, not on each
+    request.
+    """
+    if "websocket" in request.environ.get("HTTP_UPGRADE", "").lower():
+        return False
+    frame: FrameType | None = sys._getframe()
+    while frame is not None:
+        if frame.f_code.co_name == Flask.full_dispatch_request.__name__:
+            return True
+        frame = frame.f_back
     try:
-        _mark(attempt.nonce, f"{attempt.nonce}:{attempt.code_digest}")
-        found = Login(user, token, time.time())
-        size = _write_fitting(found)
-        if size > _MAX_COOKIE_BYTES - _STATES_BYTES:
-            # Without the other sign-ins under way: this one is the one that came back.
-            session[STATES_KEY] = _states()[-1]
-            size = _write_fitting(found)
-        if size > _MAX_COOKIE_BYTES - _STATES_BYTES:
-            raise _too_large(size)
-        # A session id that somebody else planted must not become that of a signed-in session.
-        regenerate = getattr(current_app.session_interface, "regenerate", None)
-        if regenerate is not None:
-            regenerate(session)
-    except BaseException:
-        _restore(before)
-        raise
+        return asyncio.current_task() is not None
+    except RuntimeError:
+        return False
 
 
-def replace_token(token: DingTalkToken) -> None:
-    """Keep new tokens for the user who is signed in."""
-    present = signed_in()
-    if present is not None:
-        _write(replace(present, token=token))
-
-
-def replace_user(found: Login) -> None:
-    """Keep what DingTalk said of the user who is signed in when it was asked again."""
-    size = _write_fitting(found)
-    if size > _MAX_COOKIE_BYTES:
-        # The browser will go on with the old cookie; this process remembers what became of it.
-        current_app.logger.error("DingTalk: %s", _too_large(size))
-
-
-def close_session() -> DingTalkUser | None:
-    """Forget everything of this extension; return who was signed in."""
-    present = signed_in()
+def forget_login() -> None:
+    """Remove everything of this extension from the session."""
     for key in KEYS:
         session.pop(key, None)
-    return present.user if present else None
 
 
-def _write(found: Login) -> None:
-    ring = _ring()
-    text = ring.session.seal(pack(found))
-    session[USER_KEY] = text
-    ring.opened.put(text, found)
+def _read(app: Any, text: str) -> Login | None:
+    state = app_state_of(app)
+    login = _open(state.key_ring(app), text)
+    if login is None:
+        current_app.logger.debug("DingTalk: the login in the session cannot be read")
+        return None
+    now = time.time()
+    if now - login.since >= state.settings.sign_in_lifetime:
+        return None
+    return state.memory.logins.read(login, now)
 
 
-def _write_fitting(found: Login) -> int:
-    """Write as much about a user as fits into a cookie; return the size that the cookie then has.
+def _open(ring: KeyRing, text: str) -> Login | None:
+    login = ring.opened.get(text)
+    if login is None:
+        data = ring.session.open(text)
+        login = unpack(data) if data is not None else None
+        if login is not None:
+            ring.opened.put(text, login)
+    return login
 
-    A server-side session keeps everything. In a cookie the sealed user gets ``_MAX_SEALED_BYTES``:
-    see ``_slimmer`` for what goes first. What cannot go is written whatever its size.
+
+def _is_saved(login: Login) -> bool:
+    """Tell whether the session holds this very version of a login."""
+    return _open(_ring(), session[LOGIN_KEY]) == login
+
+
+@dataclass(frozen=True, slots=True)
+class _Fitting:
+    """As much of a login as fits into a cookie."""
+
+    login: Login
+    text: str
+    #: The size of the whole cookie; 0 where the session is kept on the server.
+    cookie_bytes: int
+
+    @property
+    def dropped(self) -> list[str]:
+        employee = self.login.user.employee
+        return sorted(employee.dropped) if employee is not None else []
+
+
+def _fit(login: Login, states: list[str]) -> _Fitting:
+    """Seal as much of a login as fits.
+
+    A server-side session keeps everything. In a cookie the sealed login gets
+    ``_MAX_SEALED_BYTES``: see ``_slimmer`` for what goes first. The rest stays, whatever its size.
     """
-    size = 0
-    for user in _slimmer(found.user):
-        _write(replace(found, user=user))
-        size = _cookie_size()
-        fits = size <= _MAX_COOKIE_BYTES - _STATES_BYTES
-        if size == 0 or (fits and len(session[USER_KEY]) <= _MAX_SEALED_BYTES):
+    sealer = _ring().session
+    content = dict(session)
+    if states:
+        content[STATES_KEY] = ".".join(states)
+    fitting = None
+    for user in _slimmer(login.user):
+        slim = replace(login, user=user)
+        text = sealer.seal(pack(slim))
+        size = _cookie_bytes({**content, LOGIN_KEY: text})
+        fitting = _Fitting(slim, text, size)
+        if size <= _MAX_COOKIE_BYTES - _STATES_BYTES and len(text) <= _MAX_SEALED_BYTES:
             break
-    return size
+        if size == 0:
+            break
+    assert fitting is not None  # noqa: S101  # _slimmer yields at least once
+    return fitting
+
+
+def _keep(fitting: _Fitting) -> None:
+    session[LOGIN_KEY] = fitting.text
+    _ring().opened.put(fitting.text, fitting.login)
+    request.environ[_CACHE_KEY] = (this_app(), fitting.text, fitting.login)
 
 
 def _slimmer(user: DingTalkUser) -> Iterator[DingTalkUser]:
-    """Yield ``user``, then with ever less in ``raw``: of the employee, then of the profile.
+    """Yield ``user``, then with less and less in ``raw``: of the employee, then of the profile.
 
-    First goes what no field of `Employee` shows, then the organisation's own fields and the remark,
-    then the roles, and last what DingTalk added to the profile without documenting it.
+    What no field of `Employee` shows goes first, then the organisation's own fields and the remark.
+    Roles stay: a rule that keeps somebody out by a role must not take "left out" for "has none".
+    Last goes what DingTalk added to the profile without documenting it.
     """
     yield user
     if user.employee is not None:
-        kept: tuple[str, ...] = wire.EMPLOYEE_FIELDS
-        for dropped in (
-            frozenset[str](),
-            {wire.EMPLOYEE_EXTENSION, wire.EMPLOYEE_REMARK},
-            {wire.EMPLOYEE_ROLES},
-        ):
-            kept = tuple(name for name in kept if name not in dropped)
-            user = replace(user, employee=Employee(_only(user.employee.raw, kept)))
-            yield user
+        raw = user.employee.raw
+        user = replace(user, employee=Employee(_only(raw, wire.EMPLOYEE_FIELDS)))
+        yield user
+        extras = {wire.EMPLOYEE_EXTENSION, wire.EMPLOYEE_REMARK} & raw.keys()
+        kept = tuple(name for name in wire.EMPLOYEE_FIELDS if name not in extras)
+        user = replace(user, employee=Employee(_only(raw, kept), frozenset(extras)))
+        yield user
     yield replace(user, raw=_only(user.raw, wire.PROFILE_FIELDS + wire.USER_INFO_FIELDS))
 
 
@@ -171,31 +276,37 @@ def _only(raw: Mapping[str, Any], names: tuple[str, ...]) -> FrozenDict:
     return frozen({name: raw[name] for name in names if name in raw})
 
 
-def _open(text: str) -> Login | None:
-    ring = _ring()
-    found = ring.opened.get(text)
-    if found is None:
-        data = ring.session.open(text)
-        found = unpack(data) if data is not None else None
-        if found is not None:
-            ring.opened.put(text, found)
-    return found
-
-
 def _ring() -> KeyRing:
     app = this_app()
     return app_state_of(app).key_ring(app)
 
 
-def _cookie_size() -> int:
-    """Return the size of the cookie that this session would be, or 0 if it is kept elsewhere."""
+def _cookie_bytes(content: dict[str, Any]) -> int:
+    """Return the size of the cookie of a session with this content; 0 if none holds the session."""
     interface = current_app.session_interface
     if not isinstance(interface, SecureCookieSessionInterface):
         return 0
     trial: Any = Response()
     trial.max_cookie_size = 0  # we measure; Werkzeug need not warn
-    interface.save_session(current_app, session, trial)
+    trial_session = interface.session_class(content)
+    trial_session.modified = True
+    interface.save_session(this_app(), trial_session, trial)
     return max((len(cookie) for cookie in trial.headers.getlist("Set-Cookie")), default=0)
+
+
+def _renew_session_id() -> None:
+    """Leave a session id that somebody else may have planted (session fixation, CWE-384)."""
+    interface = current_app.session_interface
+    regenerate = getattr(interface, "regenerate", None)
+    if regenerate is not None:
+        regenerate(session)
+    elif not isinstance(interface, SecureCookieSessionInterface):
+        current_app.logger.warning(
+            "DingTalk: %s cannot renew a session's id at a sign-in, so that a planted id is signed "
+            "in as well. Hint: use Flask-Session 0.7 or later, or give the session interface a "
+            "method regenerate(session)",
+            type(interface).__name__,
+        )
 
 
 def _too_large(size: int) -> ConfigurationError:
@@ -204,14 +315,6 @@ def _too_large(size: int) -> ConfigurationError:
         f"{_MAX_COOKIE_BYTES} ({_STATES_BYTES} of them are for sign-ins under way)",
         hint="keep less in the session, or use server-side sessions (Flask-Session)",
     )
-
-
-def _restore(before: dict[str, str | None]) -> None:
-    for key, value in before.items():
-        if value is None:
-            session.pop(key, None)
-        else:
-            session[key] = value
 
 
 # --- Sign-ins under way --------------------------------------------------------------------------
@@ -230,31 +333,37 @@ def begin(target: str | None) -> str:
     sealer = _ring().state
     state = sealer.seal(header + deflate((target or "").encode()))
     if len(state) > wire.MAX_STATE_LENGTH:
-        current_app.logger.info("DingTalk sign-in: the address asked for is too long to come back")
+        current_app.logger.warning(
+            "DingTalk sign-in: the address asked for is too long to come back from DingTalk, so "
+            "that the sign-in will end at DINGTALK_LOGIN_REDIRECT. Hint: keep the query shorter"
+        )
         state = sealer.seal(header + deflate(b""))
-    _mark(None, _text(nonce))
-    size = _cookie_size()
+    states = _states_with(_text(nonce))
+    size = _cookie_bytes({**session, STATES_KEY: ".".join(states)})
     if size > _MAX_COOKIE_BYTES:
-        _mark(_text(nonce), None)
         raise _too_large(size)
+    session[STATES_KEY] = ".".join(states)
     return state
 
 
-def renew(state: str) -> tuple[str, float]:
+def renew_state(state: str) -> tuple[str, float]:
     """Return a state for a page that stays open, and in how many seconds to come for another.
 
     It is ``state`` itself as long as this browser knows it and half of its life is left, else one
-    that takes its place and leads where it led. Raises ``InvalidState`` for no state of this
-    application, and what ``begin`` raises.
+    that takes its place. It leads where the old one led only if this browser knew that: whoever
+    else holds a state must not learn its target. Raises ``InvalidState`` for what is no state of
+    this application, and what ``begin`` raises.
     """
-    nonce, issued, target = _opened(state)
+    opened = _opened(state)
     lifetime = app_state().settings.state_lifetime
     # The clock of another server may be ahead.
-    age = max(time.time() - issued, 0.0)
-    if nonce in _states() and age <= lifetime / 2:
+    age = max(time.time() - opened.issued, 0.0)
+    if opened.nonce not in _states():
+        return begin(None), renewal_due(lifetime)
+    if age <= lifetime / 2:
         return state, renewal_due(lifetime) - age
-    _mark(nonce, None)
-    return begin(target), renewal_due(lifetime)
+    _drop_state(opened.nonce)
+    return begin(opened.target), renewal_due(lifetime)
 
 
 def renewal_due(lifetime: float) -> float:
@@ -263,35 +372,73 @@ def renewal_due(lifetime: float) -> float:
 
 
 def take(state: str | None, code: str | None) -> Attempt:
-    """Use a state; raise ``InvalidState`` unless it is one of this browser, in time and unused.
+    """Claim a state for a code; after ``Claim.FIRST``, ``settle`` or ``give_back`` has to follow.
 
-    The same state with the same code, after that sign-in succeeded, is ``finished`` instead.
+    Raises ``InvalidState`` unless it is a state of this browser, in time and unused, or used with
+    the same code by a sign-in that has succeeded or is under way.
     """
-    nonce, issued, target = _opened(state)
+    opened = _opened(state)
+    nonce, target = opened.nonce, opened.target
     digest = _digest(code) if code else None
-    known = dict.fromkeys(_states())
-    used = app_state().used_states
-    if digest and (
-        f"{nonce}:{digest}" in known or (nonce in known and used.succeeded_with(nonce, digest))
-    ):
-        return Attempt(nonce, target, digest, finished=True)
-    if nonce not in known:
+    states = _states()
+    attempt = Attempt(nonce, target, digest, _progress(nonce), Claim.SUCCEEDED)
+    if digest and f"{nonce}:{digest}" in states:
+        return attempt
+    if nonce not in states:
         raise _invalid("a state that this browser did not start, or used before", target)
-    if not used.use(nonce, digest):
-        raise _invalid("a state that was used before", target)
-    _mark(nonce, None)
-    if time.time() - issued > app_state().settings.state_lifetime:
+    if time.time() - opened.issued > app_state().settings.state_lifetime:
+        _drop_state(nonce)
         raise _invalid("a state that has expired", target)
-    return Attempt(nonce, target, digest, finished=False)
+    claim = app_state().memory.callbacks.claim(nonce, digest)
+    if claim is Claim.USED:
+        raise _invalid("a state that was used before", target)
+    return replace(attempt, claim=claim)
 
 
-def _opened(state: str | None) -> tuple[str, int, str | None]:
-    """Return nonce, time of issue and target of a state; raise ``InvalidState`` if it is none."""
+def settle(attempt: Attempt, *, succeeded: bool) -> None:
+    """Tell how the sign-in with a claimed state ended; after a failure the state is gone."""
+    if not succeeded:
+        _drop_state(attempt.nonce)
+        session.pop(PROGRESS_KEY, None)
+    app_state().memory.callbacks.finish(attempt.nonce, succeeded=succeeded)
+
+
+def give_back(attempt: Attempt, progress: Progress) -> None:
+    """Make a claimed state free again, and keep how far its sign-in came."""
+    header = _PROGRESS_HEADER.pack(_bytes(attempt.nonce), progress.turn or 0.0)
+    token = b"" if progress.token is None else pack_token(progress.token)
+    session[PROGRESS_KEY] = _ring().progress.seal(header + token)
+    app_state().memory.callbacks.give_back(attempt.nonce)
+
+
+def _progress(nonce: str) -> Progress:
+    text = session.get(PROGRESS_KEY)
+    data = _ring().progress.open(text) if isinstance(text, str) else None
+    if data is None or len(data) < _PROGRESS_HEADER.size:
+        return Progress()
+    its_nonce, turn = _PROGRESS_HEADER.unpack_from(data)
+    if _text(its_nonce) != nonce:
+        return Progress()
+    return Progress(unpack_token(data[_PROGRESS_HEADER.size :]), turn or None)
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """What a state of this application carries."""
+
+    nonce: str
+    #: Unix time in seconds.
+    issued: int
+    target: str | None
+
+
+def _opened(state: str | None) -> _State:
+    """Open a state; raise ``InvalidState`` for anything else."""
     data = _ring().state.open(state) if state else None
     if data is None or len(data) < _STATE_HEADER.size:
         raise _invalid("no state of this application")
     nonce, issued = _STATE_HEADER.unpack_from(data)
-    return _text(nonce), issued, inflate(data[_STATE_HEADER.size :]).decode() or None
+    return _State(_text(nonce), issued, inflate(data[_STATE_HEADER.size :]).decode() or None)
 
 
 def _states() -> list[str]:
@@ -299,18 +446,25 @@ def _states() -> list[str]:
     return text.split(".") if isinstance(text, str) and text else []
 
 
-def _mark(drop: str | None, add: str | None) -> None:
-    states = [state for state in _states() if state != drop]
-    if add is not None:
-        states.append(add)
+def _states_with(added: str, *, instead_of: str | None = None) -> list[str]:
+    states = [state for state in _states() if state != instead_of]
+    return [*states, added][-_MAX_STATES:]
+
+
+def _drop_state(nonce: str) -> None:
+    states = [state for state in _states() if state != nonce]
     if states:
-        session[STATES_KEY] = ".".join(states[-_MAX_STATES:])
+        session[STATES_KEY] = ".".join(states)
     else:
         session.pop(STATES_KEY, None)
 
 
 def _text(nonce: bytes) -> str:
     return urlsafe_b64encode(nonce).rstrip(b"=").decode("ascii")
+
+
+def _bytes(nonce: str) -> bytes:
+    return urlsafe_b64decode(nonce + "==")
 
 
 def _digest(code: str) -> str:

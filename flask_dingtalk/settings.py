@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import ipaddress
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
+from difflib import SequenceMatcher
 from typing import Any, Final, NoReturn, Self
 from urllib.parse import urlsplit
 
@@ -25,6 +26,13 @@ _WHERE_CREDENTIALS: Final = (
 )
 
 _WHERE_CORP_ID: Final = "the console's home page (open-dev.dingtalk.com) shows it"
+#: How alike two names have to be, from 0 to 1, for one to be taken for a slip of the pen.
+_LIKENESS: Final = 0.85
+#: Settings of a later version. Ignored, they would promise what does not happen.
+_COMING: Final = (
+    *("DINGTALK_STORE", "DINGTALK_EVENT_TOKEN", "DINGTALK_EVENT_AES_KEY"),
+    "DINGTALK_TRUSTED_ORIGINS",
+)
 #: Seconds; a page that takes longer is lost anyway, and sockets know no much larger numbers.
 _MAX_TIMEOUT: Final = 600
 
@@ -46,15 +54,18 @@ class Settings:
     logout_redirect: str = "/"
     login_page: bool = False
     in_app_login: bool = False
-    members_only: bool = False
+    #: ``None``: not decided, which admits everybody with a warning.
+    members_only: bool | None = None
     employee_profile: bool = False
     #: Seconds.
     revalidate_after: float | None = None
     #: Seconds.
     revalidate_grace: float = 3600
     #: Seconds.
+    sign_in_lifetime: float = 30 * 86_400
+    #: Seconds.
     state_lifetime: float = 600
-    #: Seconds to connect, seconds to wait for each part of an answer.
+    #: Seconds to connect and to wait for each part of an answer; their sum bounds a whole call.
     timeout: tuple[float, float] = (3.05, 10.0)
     authorize_url: str = wire.AUTHORIZE_URL
     api_base_url: str = wire.API_BASE_URL
@@ -62,13 +73,20 @@ class Settings:
     qr_script_url: str = wire.QR_SCRIPT_URL
     jsapi_url: str = wire.JSAPI_URL
 
+    @property
+    def is_open_to_all(self) -> bool:
+        """Whether anybody with a DingTalk account may come in, and nobody has said so."""
+        return self.members_only is None and self.allowed_corp_ids is None
+
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
         """Read the settings from a Flask config.
 
         Raises ``ConfigurationError``, with the setting's name, for one that is missing or
-        malformed, or for two that contradict each other.
+        malformed, for a name that resembles a setting and is none, or for two that contradict each
+        other.
         """
+        _refuse_misspelt_names(config)
         read = {name: config.get(_PREFIX + name.upper()) for name in _READERS}
         values: dict[str, Any] = {
             name: _READERS[name](_PREFIX + name.upper(), value)
@@ -134,15 +152,44 @@ class Settings:
             )
 
 
-def unknown_settings(config: Mapping[str, Any]) -> dict[str, str]:
-    """Map each ``DINGTALK_*`` name that looks like a slip of the pen to the one probably meant."""
-    known = [_PREFIX + name.upper() for name in _READERS]
-    return {
-        name: near[0]
-        for name in config
-        if name.startswith(_PREFIX) and name not in known
-        if (near := get_close_matches(name, known, n=1, cutoff=0.85))
-    }
+def _refuse_misspelt_names(config: Mapping[str, Any]) -> None:
+    """Raise ``ConfigurationError`` for a ``DINGTALK_*`` name that resembles a setting.
+
+    Ignored, ``DINGTALK_ONLY_MEMBERS`` would open the site to everybody.
+    """
+    for name in config:
+        if name in _COMING:
+            _refuse(name, "is not supported by this version", "remove it")
+        if name.startswith(_PREFIX) and name.removeprefix(_PREFIX).lower() not in _READERS:
+            meant = _resembled(name.removeprefix(_PREFIX))
+            if meant is not None:
+                _refuse(
+                    name,
+                    f"is not a setting of Flask-DingTalk; {meant} resembles it",
+                    f"write {meant}, or choose another name if it is the site's own",
+                )
+
+
+def _resembled(name: str) -> str | None:
+    """Return the setting that ``name`` resembles: in its letters, or in its words in any order."""
+    words = sorted(name.split("_"))
+    best, best_likeness = None, 0.0
+    for known in (reader.upper() for reader in _READERS):
+        known_words = sorted(known.split("_"))
+        likeness = max(
+            SequenceMatcher(None, name, known).ratio(),
+            SequenceMatcher(None, "".join(words), "".join(known_words)).ratio(),
+        )
+        if likeness < _LIKENESS and not _differ_by_one_word(words, known_words):
+            continue
+        if likeness > best_likeness:
+            best, best_likeness = _PREFIX + known, likeness
+    return best
+
+
+def _differ_by_one_word(some: list[str], others: list[str]) -> bool:
+    shorter, longer = sorted((some, others), key=len)
+    return len(longer) - len(shorter) == 1 and not Counter(shorter) - Counter(longer)
 
 
 def is_loopback(host: str) -> bool:
@@ -315,6 +362,7 @@ _READERS: Final = {
     "employee_profile": _flag,
     "revalidate_after": _number,
     "revalidate_grace": _number_or_zero,
+    "sign_in_lifetime": _number,
     "login_redirect": _landing,
     "logout_redirect": _landing,
     "login_page": _flag,

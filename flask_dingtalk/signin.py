@@ -1,21 +1,24 @@
-"""A sign-in from its first redirect to the open session, each step one line.
+"""The story of a sign-in, from its first redirect to the open session, and of the sign-out.
 
-The list in ``_finish`` is the security argument: nothing is stored before ``open_session``, and a
-failure at any line leaves the Flask session as it was, less the used state.
+``_finish`` is the security argument, to be read from top to bottom: the state first, then what
+DingTalk says, the site's rules and its hooks, and only then is the session opened. A failure at any
+line leaves the session as it was, less the used state.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+import math
+import random
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import quote
 
-from flask import Response, current_app, redirect, request, url_for
-from werkzeug.routing import BuildError
+from flask import Response, current_app, redirect, request
 
 from . import policy, session, signals
-from .api import wire
 from .api.authorization import authorize_url
 from .api.models import DingTalkToken, DingTalkUser
 from .app_state import app_state, this_app
@@ -27,253 +30,331 @@ from .errors import (
     DingTalkUnavailable,
     InvalidCode,
     InvalidState,
+    NotPermitted,
+    RateLimited,
 )
 from .login import Login
-from .redirects import is_path, local_target, origin_of
+from .memory import Claim
+from .redirects import origin_of
+from .session import Attempt, Progress
+from .snapshot import Snapshot
+from .urls import below_mount, is_in_app, landing, login_url, route, safe_target
 
 #: A function of user and token, plain or async, that returns a response or nothing.
 LoginHook = Callable[[DingTalkUser, Any], Any]
 
-#: The answer to a browser, and who signed in just now: nobody where an address is loaded again.
-Outcome = tuple[Response, Login | None]
-
-#: The form fields of the page inside the DingTalk client.
-IN_APP_CODE: Final = "code"
-IN_APP_STATE: Final = "state"
-#: Of the login route: why the DingTalk client gave no code, as the page inside it was told.
-CLIENT_REASON: Final = "reason"
-#: Of the login route: go on to DingTalk, whatever page there is to show.
-_REDIRECTS: Final = {"via": "redirect"}
-
 #: A code is 32 hexadecimal digits; nothing much longer is worth a call.
-_MAX_CODE_LENGTH = 256
-_MAX_ERROR_LENGTH = 200
-_NO_CODE = "somebody changed the address, or something between DingTalk and this site did"
-_NO_CLIENT_CODE: Final = (
+_MAX_CODE_LENGTH: Final = 256
+_MAX_LOGGED_LENGTH: Final = 200
+#: Seconds for which a thread waits until the pace allows an exchange; others come back later.
+_TURN_PATIENCE: Final = 0.25
+_NO_CODE: Final = "somebody changed the address, or something between DingTalk and this site did"
+_NO_IN_APP_CODE: Final = (
     "对应企业没有…微应用 means that no application of that organisation has this domain: give the "
     "home page of the ability 网页应用 and 开发配置 > 安全设置 > 端内免登地址 this site's address, "
     "and release a version; invalid corpid means that DINGTALK_CORP_ID is not the application's "
     "own organisation. The visitor went on to DingTalk's page"
 )
-#: What may stand in a path unencoded (RFC 3986, section 3.3).
-_PATH_CHARACTERS = "/:@!$'()*,;~"
+
+
+class Secret:
+    """A text that no log, no ``repr`` and no captured local variable shows."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """Return the text."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "<secret>"
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """What a browser brings back: from DingTalk's pages, or from the page inside its client."""
+
+    state: Secret | None
+    code: Secret | None
+    #: What DingTalk calls back with instead of a code.
+    error: str | None = None
+
+
+# --- Begin ---------------------------------------------------------------------------------------
 
 
 def begin(asked: str | None) -> tuple[str, str]:
-    """Start a sign-in that shall lead to ``asked``; return its state and its redirect URI."""
+    """Start a sign-in that leads to ``asked``; return its state and its redirect URI."""
     redirect_uri = app_state().settings.redirect_uri or route("callback", _external=True)
     _warn_of_another_host(redirect_uri)
-    return session.begin(local(asked)), redirect_uri
+    return session.begin(safe_target(asked)), redirect_uri
 
 
 def start(asked: str | None) -> Response:
-    """Send the browser to DingTalk; ``asked`` is where the sign-in shall lead."""
+    """Send the browser to DingTalk; ``asked`` is where the sign-in is to lead."""
     state, redirect_uri = begin(asked)
     url = authorize_url(app_state().settings, state=state, redirect_uri=redirect_uri)
     return warming_up(_redirect(url, 302))
 
 
-def report_no_code(reason: str) -> None:
-    """Log why the client gave no code; who stands before a phone cannot look into its console."""
-    current_app.logger.warning(
-        "The DingTalk client gave no code: %r. Hint: %s", shown(reason), _NO_CLIENT_CODE
-    )
-
-
 def warming_up(response: Response) -> Response:
-    """Get ready for the callback once the browser has this answer, and its user is busy."""
+    """Get ready for the callback once the browser has this answer, while its user is busy."""
     response.call_on_close(app_state().warm_up)
     return response
 
 
-def finish(query: Mapping[str, str], hooks: Iterable[LoginHook]) -> Outcome:
+# --- Finish --------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Identity:
+    """For whom DingTalk vouches, as far as that is known by now."""
+
+    token: DingTalkToken | None = None
+    #: When DingTalk will have room for this visitor, in Unix time.
+    turn: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """What differs between the two ways back to this site."""
+
+    authenticate: Callable[[Returned, _Identity], DingTalkUser]
+    status: int
+    is_in_app: bool
+
+
+def finish(returned: Returned, hooks: Iterable[LoginHook]) -> Response:
     """Take the browser back from DingTalk's pages.
 
     Raises a ``DingTalkError``, or what a hook raises.
     """
-    code = query.get(wire.CALLBACK_AUTH_CODE) or query.get(wire.CALLBACK_CODE)
-
-    def vouched() -> tuple[DingTalkUser, DingTalkToken]:
-        token = app_state().client.exchange(_checked_code(code, query.get(wire.CALLBACK_ERROR)))
-        return app_state().client.user(token), token
-
-    attempt = session.take(query.get(wire.STATE), code)
-    # Inside the client, the ordinary way in would sign in without asking who shall come in.
-    retry = login_url(attempt.target, redirects=inside_client())
-    return _finish(attempt, vouched, hooks, retry=retry, status=302)
+    return _finish(returned, hooks, _Way(_by_code, 302, is_in_app=False))
 
 
-def finish_in_app(form: Mapping[str, str], hooks: Iterable[LoginHook]) -> Outcome:
+def finish_in_app(returned: Returned, hooks: Iterable[LoginHook]) -> Response:
     """Sign in with the code that the DingTalk client gave to a page of this site.
 
     Raises a ``DingTalkError``, or what a hook raises.
     """
-    code = form.get(IN_APP_CODE)
-
-    def vouched() -> tuple[DingTalkUser, None]:
-        return app_state().directory.member_by_code(_checked_code(code, None)), None
-
-    attempt = session.take(form.get(IN_APP_STATE), code)
-    # Another try goes through DingTalk's pages: the client would give the same answer again.
-    retry = login_url(attempt.target, redirects=True)
-    return _finish(attempt, vouched, hooks, retry=retry, status=303)
+    return _finish(returned, hooks, _Way(_by_in_app_code, 303, is_in_app=True))
 
 
-def _finish(
-    attempt: session.Attempt,
-    vouched: Callable[[], tuple[DingTalkUser, DingTalkToken | None]],
-    hooks: Iterable[LoginHook],
-    *,
-    retry: str,
-    status: int,
-) -> Outcome:
-    """Open the session for whom DingTalk vouches and the site admits."""
-    end = landing(attempt.target)
-    if attempt.finished:
-        return _redirect(end, status), None
+def _finish(returned: Returned, hooks: Iterable[LoginHook], way: _Way) -> Response:
+    attempt = session.take(_revealed(returned.state), _revealed(returned.code))
+    answer = _redirect(landing(attempt.target), way.status)
+    if attempt.claim is Claim.SUCCEEDED:
+        return answer
+    if attempt.claim is Claim.BUSY:
+        raise _to_be_loaded_again(RateLimited("this callback is being answered"), attempt, way)
+    identity = _Identity(attempt.progress.token, attempt.progress.turn)
+    snapshot = Snapshot()
     try:
-        user, token = vouched()
-        user = policy.admit(user, app_state().settings, lambda: app_state().directory)
-        answer = _ask(hooks, user, token)
-        session.open_session(user, token, attempt)
+        user = way.authenticate(returned, identity)
+        user = policy.admit(user, app_state().settings, app_state().directory)
+        answer = _run_login_hooks(hooks, user, identity.token) or answer
+        replaced = session.current_login()
+        login = Login.begin(user, identity.token)
+        session.open_login(login, attempt)
+    except RateLimited as error:
+        # DingTalk throttles. Nothing was spent that is not kept here, so this browser comes back.
+        snapshot.restore()
+        session.give_back(attempt, Progress(identity.token, identity.turn))
+        raise _to_be_loaded_again(error, attempt, way, identity.turn) from None
+    except _RefusedByHook as refusal:
+        snapshot.restore()
+        session.settle(attempt, succeeded=False)
+        report(NotPermitted("a function registered with on_login refused the user"))
+        return refusal.response
     except BaseException as error:
         # Whatever it was, a bug in a hook included: this sign-in came to nothing.
-        app_state().used_states.finish(attempt.nonce, succeeded=False)
+        snapshot.restore()
+        session.settle(attempt, succeeded=False)
         if isinstance(error, DingTalkError):
-            error.retry_url = retry
+            error.retry_url = _another_try(attempt, way)
         raise
-    app_state().used_states.finish(attempt.nonce, succeeded=True)
-    return answer or _redirect(end, status), Login(user, token)
+    session.settle(attempt, succeeded=True)
+    _announce(login, replaced)
+    return answer
 
 
-def announce(signed_in: Login) -> None:
-    """Tell who listens that somebody signed in; their exceptions make it no failed sign-in."""
-    signals.user_logged_in.send(this_app(), user=signed_in.user, token=signed_in.token)
+def _by_code(returned: Returned, known: _Identity) -> DingTalkUser:
+    """Exchange the code of DingTalk's pages for tokens, and ask whose they are."""
+    if known.token is None:
+        known.token = _exchange(_checked_code(returned), known)
+    return app_state().client.user(known.token)
+
+
+def _by_in_app_code(returned: Returned, known: _Identity) -> DingTalkUser:
+    """Ask whose the code of the DingTalk client is; it yields no token."""
+    return app_state().directory.member_by_code(_checked_code(returned).reveal())
+
+
+def _exchange(code: Secret, known: _Identity) -> DingTalkToken:
+    """Exchange a code at the pace that DingTalk allows.
+
+    Raises ``RateLimited``, with nothing spent, if there is no room now; ``known.turn`` then says
+    when there will be.
+    """
+    memory = app_state().memory
+    wait = memory.failures.seconds_to_wait(request.remote_addr)
+    if wait > 0:
+        raise RateLimited(
+            f"too many made-up or used codes came from {request.remote_addr}",
+            retry_after=round(wait + 0.5),
+            hint="behind a proxy, use werkzeug.middleware.proxy_fix.ProxyFix, or all visitors have "
+            "one address",
+        )
+    reservation = memory.pace.reserve(time.time(), known.turn, _TURN_PATIENCE)
+    if reservation.turn is not None:
+        known.turn = reservation.turn
+        raise RateLimited("DingTalk throttles: this sign-in waits for its turn", retry_after=1)
+    if reservation.call_at is not None:
+        time.sleep(max(0.0, reservation.call_at - time.time()))
+    try:
+        token = app_state().client.exchange(code.reveal())
+    except RateLimited as error:
+        known.turn = memory.pace.refused(time.time(), error.retry_after)
+        raise
+    except InvalidCode:
+        memory.pace.accepted(time.time())
+        memory.failures.note_failure(request.remote_addr)
+        raise
+    memory.pace.accepted(time.time())
+    return token
+
+
+def _checked_code(returned: Returned) -> Secret:
+    if returned.error is not None:
+        raise AccessDenied(
+            f"DingTalk called back with the error {printable(returned.error)!r}",
+            hint="the user declined, or may not use the application: look at its visible range",
+        )
+    if returned.code is None:
+        raise InvalidCode("DingTalk called back with neither a code nor an error", hint=_NO_CODE)
+    code = returned.code.reveal()
+    if len(code) > _MAX_CODE_LENGTH or not (code.isascii() and code.isprintable()):
+        raise InvalidCode("what came back as a code is none of DingTalk's", hint=_NO_CODE)
+    return returned.code
+
+
+class _RefusedByHook(Exception):
+    """A hook answered with a response that refuses the sign-in."""
+
+    def __init__(self, response: Response) -> None:
+        super().__init__(response.status)
+        self.response = response
+
+
+def _run_login_hooks(
+    hooks: Iterable[LoginHook], user: DingTalkUser, token: DingTalkToken | None
+) -> Response | None:
+    """Ask the site: the first response wins, and each hook may refuse.
+
+    A hook refuses by raising, or with a response of status 400 or more.
+    """
+    answer: Response | None = None
+    for hook in hooks:
+        returned = current_app.ensure_sync(hook)(user, token)
+        if returned is None:
+            continue
+        response = current_app.make_response(returned)
+        if response.status_code >= 400:
+            raise _RefusedByHook(response)
+        answer = answer or response
+    return answer
+
+
+def _to_be_loaded_again(
+    error: RateLimited, attempt: Attempt, way: _Way, turn: float | None = None
+) -> RateLimited:
+    """Return ``error`` as a page that loads itself again, when there is room for this visitor."""
+    wait = max(error.retry_after, (turn or 0.0) - time.time())
+    error.retry_after = math.ceil(wait)
+    # With chance, so that those who were refused together do not come back together.
+    error.reload_after = error.retry_after + random.randint(0, 1)  # noqa: S311
+    if way.is_in_app:
+        # A POST cannot be loaded again, but the client gives another code without a tap.
+        error.reload_url = login_url(attempt.target)
+    return error
+
+
+def _another_try(attempt: Attempt, way: _Way) -> str:
+    # Inside DingTalk, the default sign-in silently uses the client's account again, and would get
+    # the same answer: go through DingTalk's pages instead.
+    return login_url(attempt.target, redirects=way.is_in_app or is_in_app())
+
+
+# --- Tell ----------------------------------------------------------------------------------------
+
+
+@contextmanager
+def reporting() -> Iterator[None]:
+    """Report a sign-in that fails, and let the failure go on to the browser."""
+    try:
+        yield
+    except Exception as error:
+        report(error)
+        raise
 
 
 def report(error: Exception) -> None:
-    """Log a failed sign-in once and tell who listens."""
+    """Log a failed sign-in once, and tell those who listen."""
     if isinstance(error, InvalidState):
         error.retry_url = login_url(error.target)
-    # What the developer has to see to stands out from what users do.
-    ours = isinstance(error, ConfigurationError | DingTalkUnavailable | DingTalkAPIError)
-    current_app.logger.log(
-        logging.ERROR if ours else logging.WARNING, "DingTalk sign-in failed: %s", error
-    )
+    # Log what a developer must fix as ERROR, and what visitors cause as WARNING.
+    is_ours = isinstance(error, ConfigurationError | DingTalkUnavailable | DingTalkAPIError)
+    level = logging.ERROR if is_ours else logging.WARNING
+    current_app.logger.log(level, "DingTalk sign-in failed: %s", error)
     signals.login_failed.send(this_app(), error=error)
 
 
-def sign_out() -> None:
-    """Forget the signed-in user and tokens."""
-    user = session.close_session()
-    if user is not None:
-        signals.user_logged_out.send(this_app(), user=user)
-
-
-def after_sign_out(asked: str | None) -> Response:
-    """Redirect to where the sign-out shall lead."""
-    return _redirect(local(asked) or _root(app_state().settings.logout_redirect), 303)
-
-
-def local(asked: str | None) -> str | None:
-    """Return ``asked`` if it leads back to this site, but not into this extension's own routes."""
-    target = local_target(asked, origin_of(request.host_url) or "")
-    own = (route(name) for name in ("login", "callback", "logout", "in_app", "renew_state"))
-    if target is None or any(is_path(target, path) for path in own):
-        return None
-    return target
-
-
-def landing(target: str | None) -> str:
-    """Return where a sign-in ends that shall lead to ``target``."""
-    return target or _root(app_state().settings.login_redirect)
-
-
-def here() -> str:
-    """Return path and query of this request, encoded, as a ``next`` that leads back to it."""
-    environ = request.environ
-    # WSGI hands over bytes as Latin-1 (PEP 3333).
-    path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
-    path = quote(path, _PATH_CHARACTERS, "latin-1")
-    query = environ.get("QUERY_STRING")
-    return f"{path}?{query}" if query else path
-
-
-def login_url(target: str | None, *, redirects: bool = False) -> str:
-    """Return where a sign-in begins that leads to ``target``.
-
-    With ``redirects`` it goes on to DingTalk at once, also where this address shows a page. Raises
-    what ``route`` raises.
-    """
-    return route("login", next=target, **(_REDIRECTS if redirects else {}))
-
-
-def inside_client() -> bool:
-    """Tell whether the DingTalk client shall be asked for a code.
-
-    Anybody can pass for it: a page that asks for a code is all that it gets them.
-    """
-    return (
-        app_state().settings.in_app_login
-        and wire.CLIENT_USER_AGENT in request.user_agent.string.lower()
+def report_no_in_app_code(reason: str) -> None:
+    """Log why the client gave no code; nobody reads a phone's console."""
+    current_app.logger.warning(
+        "The DingTalk client gave no code: %r. Hint: %s", printable(reason), _NO_IN_APP_CODE
     )
 
 
-def asks_for_redirect(query: Mapping[str, str]) -> bool:
-    """Tell whether a sign-in shall go on to DingTalk at once."""
-    return all(query.get(name) == value for name, value in _REDIRECTS.items())
-
-
-def route(name: str, **values: Any) -> str:
-    """Return the address of a route of this extension.
-
-    Raises ``ConfigurationError`` if the routes are not registered, or not where they are looked
-    for.
-    """
-    try:
-        return url_for(f"dingtalk.{name}", **values)
-    except BuildError:
-        error = ConfigurationError(
-            "the routes of this extension are not registered on this app",
-            hint="app.register_blueprint(dingtalk.blueprint), not inside another blueprint",
-        )
-        current_app.logger.error("DingTalk: %s", error)
-        raise error from None
-
-
-def _root(landing: str) -> str:
-    # The root of this site, which may be mounted below a path.
-    return f"{request.script_root}/" if landing == "/" else landing
-
-
-def shown(text: str) -> str:
+def printable(text: str) -> str:
     """Make a text that came with a request fit for a log line."""
-    return "".join(c for c in text[:_MAX_ERROR_LENGTH] if c.isprintable())
+    return "".join(c for c in text[:_MAX_LOGGED_LENGTH] if c.isprintable())
 
 
-def _checked_code(code: str | None, error: str | None) -> str:
-    if error is not None:
-        raise AccessDenied(
-            f"DingTalk called back with the error {shown(error)!r}",
-            hint="the user declined, or may not use the application: look at its visible range",
-        )
-    if not code:
-        raise InvalidCode("DingTalk called back with neither a code nor an error", hint=_NO_CODE)
-    if len(code) > _MAX_CODE_LENGTH or not (code.isascii() and code.isprintable()):
-        raise InvalidCode("what came back as a code is none of DingTalk's", hint=_NO_CODE)
-    return code
+def _announce(login: Login, replaced: Login | None) -> None:
+    """End the login that this one replaces, and tell those who listen."""
+    app = this_app()
+    if replaced is not None:
+        ended = app_state().memory.logins.end(replaced.id)
+        if ended and replaced.user.union_id != login.user.union_id:
+            signals.user_logged_out.send(app, user=replaced.user)
+    signals.user_logged_in.send(app, user=login.user, token=login.token)
 
 
-def _ask(
-    hooks: Iterable[LoginHook], user: DingTalkUser, token: DingTalkToken | None
-) -> Response | None:
-    """Ask the site; the first response wins, and each hook may refuse."""
-    answer: Response | None = None
-    for hook in hooks:
-        said = current_app.ensure_sync(hook)(user, token)
-        if said is not None and answer is None:
-            answer = current_app.make_response(said)
-    return answer
+# --- Sign out ------------------------------------------------------------------------------------
+
+
+def sign_out() -> None:
+    """Forget the signed-in user and tokens, for good: no copy of the session brings them back."""
+    login = session.current_login()
+    is_unreadable = session.has_unreadable_login()
+    session.forget_login()
+    if login is not None and app_state().memory.logins.end(login.id):
+        signals.user_logged_out.send(this_app(), user=login.user)
+    elif is_unreadable:
+        signals.user_logged_out.send(this_app(), user=None)
+
+
+def after_sign_out(asked: str | None) -> Response:
+    """Redirect to where the sign-out is to lead."""
+    return _redirect(safe_target(asked) or below_mount(app_state().settings.logout_redirect), 303)
+
+
+def _revealed(secret: Secret | None) -> str | None:
+    return None if secret is None else secret.reveal()
 
 
 def _redirect(location: str, status: int) -> Response:

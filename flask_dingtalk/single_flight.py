@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable
 from concurrent.futures import CancelledError, Future
 from typing import Generic, TypeVar
 
-from .errors import DingTalkError
+from .errors import DingTalkError, DingTalkUnavailable
 
 Outcome = TypeVar("Outcome")
 
@@ -24,7 +24,7 @@ class SingleFlight(Generic[Outcome]):
         self._lock = threading.Lock()
         self._under_way: dict[Hashable, Future[Outcome]] = {}
 
-    def run(self, key: Hashable, work: Callable[[], Outcome]) -> Outcome:
+    def run(self, key: Hashable, work: Callable[[], Outcome], patience: float = 13) -> Outcome:
         """Return what ``work`` returns, or raise what it raises."""
         with self._lock:
             future = self._under_way.get(key)
@@ -33,12 +33,14 @@ class SingleFlight(Generic[Outcome]):
                 future = self._under_way[key] = Future()
         if not first:
             try:
-                return future.result()
+                return future.result(patience)
             except DingTalkError as error:
                 # Each request has an exception of its own: it will be given a page of its own.
                 raise copy.copy(error) from error
+            except TimeoutError:
+                raise DingTalkUnavailable("waited too long", timed_out=True) from None
             except CancelledError:
-                return self.run(key, work)
+                return self.run(key, work, patience)
         try:
             outcome = work()
         except Exception as error:

@@ -1,23 +1,10 @@
-"""What every template of the site can use, and the pages that this extension has of its own.
-
-A page that holds a QR code, or asks the DingTalk client for a code, has started a sign-in: it
-carries a state of this browser.
-"""
+"""What every template of the site can use: the user, the sign-in button and the QR code."""
 
 from __future__ import annotations
 
 import secrets
-from typing import Any
 
-from flask import (
-    Flask,
-    Response,
-    after_this_request,
-    current_app,
-    make_response,
-    render_template,
-    request,
-)
+from flask import Flask, Response, after_this_request, current_app, request
 from markupsafe import Markup
 
 from .api import wire
@@ -25,25 +12,11 @@ from .api.authorization import qr_parameters
 from .app_state import app_state
 from .errors import ConfigurationError
 from .guard import current_dingtalk_user
-from .messages import HTML_LANG, IN_APP, LOGIN_PAGE, QR, SIGN_IN, Text, in_language
-from .redirects import origin_of
-from .responses import language
+from .markup import button, render
+from .messages import QR
 from .session import renewal_due
-from .signin import (
-    CLIENT_REASON,
-    IN_APP_CODE,
-    IN_APP_STATE,
-    begin,
-    inside_client,
-    landing,
-    local,
-    login_url,
-    route,
-    warming_up,
-)
-
-#: Seconds that the DingTalk client gets to give a code.
-_CLIENT_PATIENCE = 3
+from .signin import begin
+from .urls import route
 
 
 def install(app: Flask) -> None:
@@ -66,7 +39,7 @@ def dingtalk_button(
     ``Accept-Language``. ``nonce`` goes on the style tag for a Content-Security-Policy. The site's
     own ``dingtalk/button.html`` replaces ours.
     """
-    return _button(next, nonce)
+    return button(next, nonce)
 
 
 def dingtalk_qr(
@@ -81,7 +54,7 @@ def dingtalk_qr(
     the visitor's language and the button instead. The page starts a sign-in, and must not be cached
     or streamed. The site's own ``dingtalk/qr.html`` replaces ours. Raises ``ConfigurationError``
     for settings that DingTalk's QR code does not work with, and what ``round(float(size))`` raises
-    for a size that is no number. [obtain-identity-credentials]
+    for a size that is not a number. [obtain-identity-credentials]
     """
     settings = app_state().settings
     size = max(round(float(size)), wire.QR_MIN_SIZE)
@@ -96,98 +69,20 @@ def dingtalk_qr(
     # Several codes on one page are told apart by it.
     element_id = f"dingtalk-qr-{secrets.token_hex(4)}"
     after_this_request(_keep_out_of_caches)
-    return _render(
+    return render(
         "qr.html",
         QR,
         size=size,
         nonce=nonce,
         element_id=element_id,
         script_url=settings.qr_script_url,
-        button=_button(next, nonce),
+        button=button(next, nonce),
         options={
             "frame": {"id": element_id, "width": size, "height": size},
             "login": qr_parameters(settings, state=state, redirect_uri=redirect_uri),
             "renewal": {"url": route("renew_state"), "after": renewal_due(settings.state_lifetime)},
         },
     )
-
-
-def login_page(asked: str | None) -> Response:
-    """Return the page with QR code and button; ``asked`` is where the sign-in shall lead."""
-    settings = app_state().settings
-    response = _page(
-        "login.html",
-        LOGIN_PAGE,
-        nonce=_nonce_of_the_site(),
-        next=local(asked),
-        script_source=origin_of(settings.qr_script_url),
-        frame_source=origin_of(settings.authorize_url),
-    )
-    # In a frame of another site, it would sign in whoever that site wants. (RFC 7034)
-    response.headers["X-Frame-Options"] = "SAMEORIGIN"
-    return response
-
-
-def in_app_page(asked: str | None) -> Response:
-    """Return the page that asks the DingTalk client for a code, and posts it."""
-    settings = app_state().settings
-    state, _ = begin(asked)
-    target = local(asked)
-    nonce = _nonce_of_the_site()
-    return _page(
-        "in_app.html",
-        IN_APP,
-        nonce=nonce,
-        # Not to this page again, which may be what does not work.
-        button=_button(target, nonce, redirects=True),
-        script_url=settings.jsapi_url,
-        fields={IN_APP_STATE: state, IN_APP_CODE: ""},
-        options={
-            "request": {
-                wire.JSAPI_CORP_ID: settings.corp_id,
-                wire.JSAPI_CLIENT_ID: settings.client_id,
-            },
-            "codeField": IN_APP_CODE,
-            "patience": _CLIENT_PATIENCE,
-            "landing": landing(target),
-            "otherwise": login_url(target, redirects=True),
-            "reasonParameter": CLIENT_REASON,
-        },
-    )
-
-
-def _button(asked: str | None, nonce: str | None, *, redirects: bool | None = None) -> Markup:
-    if redirects is None:
-        redirects = app_state().settings.login_page and not inside_client()
-    url = login_url(asked, redirects=redirects)
-    return _render("button.html", {"text": SIGN_IN}, url=url, nonce=nonce)
-
-
-def _page(name: str, texts: dict[str, Text], **context: Any) -> Response:
-    lang = HTML_LANG[language(request.environ)]
-    response = make_response(_render(name, texts, lang=lang, **context))
-    # Its address holds no code. And without any referrer, browsers name no origin for a form.
-    response.headers["Referrer-Policy"] = "strict-origin"
-    return warming_up(response)
-
-
-def _render(name: str, texts: dict[str, Text], **context: Any) -> Markup:
-    after_this_request(_vary_by_language)
-    texts_here = in_language(texts, language(request.environ))
-    return Markup(  # noqa: S704  # rendered by Jinja, which escapes
-        render_template(f"dingtalk/{name}", **texts_here, **context)
-    )
-
-
-def _nonce_of_the_site() -> str | None:
-    """Return the nonce of the site's own Content-Security-Policy, as Flask-Talisman offers it."""
-    nonce = current_app.jinja_env.globals.get("csp_nonce")
-    return str(nonce()) if callable(nonce) else None
-
-
-def _vary_by_language(response: Response) -> Response:
-    response.vary.add("Accept-Language")
-    return response
 
 
 def _keep_out_of_caches(response: Response) -> Response:

@@ -1,8 +1,10 @@
-"""A call of a DingTalk API as the signed-in user, with fresh tokens."""
+"""Calls of DingTalk's APIs: as the signed-in user, with a token in hand, as the application."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from abc import ABC, abstractmethod
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from flask import current_app
 
@@ -12,81 +14,153 @@ from .api.models import DingTalkToken
 from .app_state import app_state, this_app
 from .errors import DingTalkAPIError, DingTalkError, LoginRequired
 from .login import Login
-from .signin import here, login_url
+from .memory import Refreshed
+from .urls import current_url, login_url
 
 if TYPE_CHECKING:
     from requests import Response
 
 #: What ``request`` passes on to requests; everything else would loosen what the client ensures.
-_ARGUMENTS = frozenset({"params", "data", "json", "headers", "files", "timeout"})
+_ARGUMENTS: Final = frozenset({"params", "data", "json", "headers", "files", "timeout"})
+
+
+class ApiCalls(ABC):
+    """``request`` and its short forms."""
+
+    @abstractmethod
+    def request(self, method: str, path: str, **kwargs: Any) -> Response:
+        """Call an API; ``path`` is relative to DingTalk's host."""
+
+    def get(self, path: str, **kwargs: Any) -> Response:
+        """``request("GET", …)``."""
+        return self.request("GET", path, **kwargs)
+
+    def post(self, path: str, **kwargs: Any) -> Response:
+        """``request("POST", …)``."""
+        return self.request("POST", path, **kwargs)
+
+    def put(self, path: str, **kwargs: Any) -> Response:
+        """``request("PUT", …)``."""
+        return self.request("PUT", path, **kwargs)
+
+    def patch(self, path: str, **kwargs: Any) -> Response:
+        """``request("PATCH", …)``."""
+        return self.request("PATCH", path, **kwargs)
+
+    def delete(self, path: str, **kwargs: Any) -> Response:
+        """``request("DELETE", …)``."""
+        return self.request("DELETE", path, **kwargs)
+
+
+class AsUser(ApiCalls):
+    """Calls with a user's token in hand, outside of a request; see ``DingTalk.as_user``."""
+
+    def __init__(self, token: DingTalkToken) -> None:
+        #: The pair in force. It changes when a call refreshes it, and is the caller's to keep.
+        self.token = token
+
+    def request(self, method: str, path: str, **kwargs: Any) -> Response:
+        """Call an API of ``api.dingtalk.com`` as the user; see ``DingTalk.request``."""
+        check_arguments(path, kwargs)
+        return _call(self, method, path, kwargs)
+
+    def renew(self) -> None:
+        """Replace the pair by the one that follows it."""
+        self.token = _refresh(self.token).token
+
+
+class AsApp(ApiCalls):
+    """Calls with the application's own token; see ``DingTalk.as_app``."""
+
+    def request(self, method: str, path: str, **kwargs: Any) -> Response:
+        """Call an API as the application; see ``DingTalk.as_app``."""
+        return app_state().directory.request(method, path, **kwargs)
+
+
+class _Owner(Protocol):
+    """Whoever has a pair of tokens, and keeps the one that follows it."""
+
+    token: DingTalkToken
+
+    def renew(self) -> None: ...
+
+
+class _SessionOwner:
+    """The session of this request as the owner of a pair."""
+
+    def __init__(self, login: Login, token: DingTalkToken) -> None:
+        self._login = login
+        self.token = token
+
+    def renew(self) -> None:
+        """Replace the pair by the one that follows it, and keep that in the session."""
+        if not session.can_be_saved():
+            raise DingTalkAPIError(
+                "the access token has ended, and a new pair of tokens could not be kept: this "
+                "request cannot save the session any more",
+                hint="make the first call before the response starts, or use "
+                "dingtalk.as_user(token) and keep its token yourself",
+            )
+        refreshed = _refresh(self.token)
+        kept = session.replace_login(replace(self._login, token=refreshed.token))
+        if refreshed.is_new:
+            signals.token_refreshed.send(this_app(), user=self._login.user, token=refreshed.token)
+        if kept is None:
+            raise LoginRequired("the sign-in ended while this request was at work")
+        self.token = refreshed.token
 
 
 def call(method: str, path: str, **kwargs: Any) -> Response:
     """Call ``path`` of the API host as the signed-in user; see ``DingTalk.request``."""
+    check_arguments(path, kwargs)
+    login = session.current_login()
+    try:
+        if login is None:
+            raise LoginRequired(
+                "a call as the user, but nobody is signed in",
+                hint="guard the view with login_required",
+            )
+        if login.token is None:
+            raise DingTalkAPIError(
+                "this sign-in yielded no user token",
+                hint="a sign-in inside the DingTalk client yields none; DingTalk's pages do",
+                retry_url=login_url(current_url(), redirects=True),
+            )
+        return _call(_SessionOwner(login, login.token), method, path, kwargs)
+    except DingTalkError as error:
+        if isinstance(error, LoginRequired):
+            # Loading the page again would not help.
+            error.retry_url = login_url(current_url())
+        current_app.logger.warning("DingTalk call failed: %s %r: %s", method, path, error)
+        raise
+
+
+def check_arguments(path: str, kwargs: dict[str, Any]) -> None:
+    """Raise ``ValueError`` for a path that leads elsewhere, ``TypeError`` for other arguments."""
     if not path.startswith("/") or path.startswith("//") or "\\" in path:
         raise ValueError("path has to start with one slash: it is relative to the API host")
     unknown = kwargs.keys() - _ARGUMENTS
     if unknown:
         raise TypeError(f"unexpected arguments: {', '.join(sorted(unknown))}")
-    present = session.signed_in()
-    if present is None:
-        error = LoginRequired(
-            "a call as the user, but nobody is signed in", hint="guard the view with login_required"
-        )
-        error.retry_url = login_url(here())
-        raise error
-    if present.token is None:
-        failure = DingTalkAPIError(
-            "this sign-in yielded no user token",
-            hint="a sign-in inside the DingTalk client yields none; DingTalk's pages do",
-        )
-        failure.retry_url = login_url(here(), redirects=True)
-        current_app.logger.warning("DingTalk call failed: %s %r: %s", method, path, failure)
-        raise failure
+
+
+def _call(owner: _Owner, method: str, path: str, kwargs: dict[str, Any]) -> Response:
+    client = app_state().client
+    if owner.token.is_expired():
+        owner.renew()
     try:
-        return _call(present, present.token, method, path, kwargs)
+        return client.request(method, path, owner.token, **kwargs)
     except DingTalkError as error:
-        if error.spent:
-            # Loading the page again would not help.
-            error.retry_url = login_url(here())
-        current_app.logger.warning("DingTalk call failed: %s %r: %s", method, path, error)
-        raise
-
-
-def renew(present: Login, token: DingTalkToken) -> DingTalkToken:
-    """Return tokens newer than ``token``, which belongs to ``present``; tell who listens."""
-    state = app_state()
-    renewed: list[DingTalkToken] = []
-
-    def refresh(old: DingTalkToken) -> DingTalkToken:
-        renewed.append(state.client.refresh(old))
-        return renewed[0]
-
-    newest = state.rotations.renew(token, refresh)
-    if renewed:
-        # Once the pair is safe, and nobody waits for it: a listener may fail, or call DingTalk.
-        signals.token_refreshed.send(this_app(), user=present.user, token=newest)
-    return newest
-
-
-def _call(
-    present: Login, stored: DingTalkToken, method: str, path: str, kwargs: dict[str, Any]
-) -> Response:
-    state = app_state()
-    token = state.rotations.latest(stored)
-    if token.is_expired():
-        token = renew(present, token)
-    if token != stored:
-        session.replace_token(token)
-    try:
-        return state.client.request(method, path, token, **kwargs)
-    except DingTalkError as error:
-        # Refused for its token, the call was not carried out: it may be made again.
+        # A call that was refused for its token was not carried out: it may be made again.
         if error.dingtalk_code not in TOKEN_REFUSED or not _repeatable(kwargs):
             raise
-    renewed = renew(present, token)
-    session.replace_token(renewed)
-    return state.client.request(method, path, renewed, **kwargs)
+    owner.renew()
+    return client.request(method, path, owner.token, **kwargs)
+
+
+def _refresh(token: DingTalkToken) -> Refreshed:
+    state = app_state()
+    return state.memory.refreshes.refresh(token, state.client.refresh, state.patience)
 
 
 def _repeatable(kwargs: dict[str, Any]) -> bool:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Final
 
 from flask import Blueprint, Response, abort, current_app, request
-from werkzeug.exceptions import MethodNotAllowed
+from werkzeug.exceptions import LengthRequired, MethodNotAllowed, RequestEntityTooLarge
 
-from . import session, signin, template_globals
+from . import pages, session, signin
+from .api import wire
 from .app_state import app_state
 from .errors import DingTalkError, NotPermitted
+from .pages import IN_APP_CODE, IN_APP_STATE, NO_CODE_REASON
 from .redirects import origin_of
 from .responses import json_response
+from .signin import printable
+from .urls import asks_for_redirect, is_in_app
+
+#: A form of this extension has a state and a code; nothing of it comes near this.
+_MAX_BODY_BYTES: Final = 16 * 1024
 
 
 def build_blueprint(hooks: Sequence[signin.LoginHook]) -> Blueprint:
@@ -21,36 +29,35 @@ def build_blueprint(hooks: Sequence[signin.LoginHook]) -> Blueprint:
         __name__,
         template_folder="templates",
         static_folder="static",
-        # Below the site's own where both are mounted at the root: the longer path wins.
+        # Avoid clashing with the site's /static when mounted at the root.
         static_url_path="/static/dingtalk",
     )
 
     @blueprint.get("/login")
     def login() -> Response:
-        try:
+        with signin.reporting():
             return _login(request.args.get("next"))
-        except Exception as error:
-            signin.report(error)
-            raise
 
     @blueprint.get("/callback")
     def callback() -> Response:
-        return _finished(lambda: signin.finish(request.args, hooks))
+        with signin.reporting():
+            return signin.finish(_returned_by_pages(), hooks)
 
     # GET is refused in here and not by the router, so that the refusal is not cached either.
     @blueprint.route("/in-app", methods=["GET", "POST"])
     def in_app() -> Response:
         if not app_state().settings.in_app_login:
             abort(404)
-        _only_from_here()
-        return _finished(lambda: signin.finish_in_app(request.form, hooks))
+        _require_small_same_origin_post()
+        with signin.reporting():
+            return signin.finish_in_app(_returned_by_client(), hooks)
 
     @blueprint.route("/state", methods=["GET", "POST"])
     def renew_state() -> Response:
         """Give a page that stays open a state that will last."""
-        _only_from_here()
+        _require_small_same_origin_post()
         try:
-            state, renew_after = session.renew(request.form.get("state", ""))
+            state, renew_after = session.renew_state(request.form.get("state", ""))
         except DingTalkError as error:
             current_app.logger.warning("DingTalk's QR code cannot be renewed: %s", error)
             raise
@@ -59,12 +66,12 @@ def build_blueprint(hooks: Sequence[signin.LoginHook]) -> Blueprint:
 
     @blueprint.route("/logout", methods=["GET", "POST"])
     def logout() -> Response:
-        _only_from_here()
+        _require_small_same_origin_post()
         signin.sign_out()
         return signin.after_sign_out(request.values.get("next"))
 
     @blueprint.after_request
-    def keep_to_ourselves(response: Response) -> Response:
+    def add_privacy_headers(response: Response) -> Response:
         if request.endpoint == "dingtalk.static":
             # Scripts and pages belong together: after an update, no old one may be left.
             response.headers["Cache-Control"] = "no-cache"
@@ -78,36 +85,50 @@ def build_blueprint(hooks: Sequence[signin.LoginHook]) -> Blueprint:
 
 
 def _login(asked: str | None) -> Response:
-    if not signin.asks_for_redirect(request.args):
-        if signin.inside_client():
-            return template_globals.in_app_page(asked)
+    if not asks_for_redirect(request.args):
+        if is_in_app():
+            return pages.in_app_page(asked)
         if app_state().settings.login_page:
-            return template_globals.login_page(asked)
-    elif signin.inside_client() and (reason := request.args.get(signin.CLIENT_REASON)):
-        signin.report_no_code(reason)
+            return pages.login_page(asked)
+    elif is_in_app() and (reason := request.args.get(NO_CODE_REASON)):
+        signin.report_no_in_app_code(reason)
     return signin.start(asked)
 
 
-def _finished(finish: Callable[[], signin.Outcome]) -> Response:
-    """Tell everybody who listens how a sign-in ended; return the answer to the browser."""
-    try:
-        answer, signed_in = finish()
-    except Exception as error:
-        signin.report(error)
-        raise
-    if signed_in is not None:
-        signin.announce(signed_in)
-    return answer
+def _returned_by_pages() -> signin.Returned:
+    """Read what DingTalk's pages sent back. ``authCode`` and ``code`` carry the same value."""
+    code = request.args.get(wire.CALLBACK_AUTH_CODE) or request.args.get(wire.CALLBACK_CODE)
+    return signin.Returned(
+        state=_secret(request.args.get(wire.STATE)),
+        code=_secret(code),
+        error=request.args.get(wire.CALLBACK_ERROR),
+    )
 
 
-def _only_from_here() -> None:
-    """Refuse what is no POST (405), and one that another origin sent (``NotPermitted``).
+def _returned_by_client() -> signin.Returned:
+    """Read what the page inside the DingTalk client posted."""
+    return signin.Returned(
+        state=_secret(request.form.get(IN_APP_STATE)), code=_secret(request.form.get(IN_APP_CODE))
+    )
 
-    Told by Fetch Metadata (W3C) or ``Origin`` (RFC 6454). A client that sends neither header is no
-    browser of these days, and has no cookie to misuse.
+
+def _secret(value: str | None) -> signin.Secret | None:
+    return signin.Secret(value) if value else None
+
+
+def _require_small_same_origin_post() -> None:
+    """Refuse anything but a POST (405), a large one (413) and one of another origin (403).
+
+    The origin is told by Fetch Metadata (W3C), else by ``Origin`` (RFC 6454). A client that sends
+    neither header is not a browser of these days, and has no cookie to misuse.
     """
     if request.method != "POST":
         raise MethodNotAllowed(["POST"])
+    if request.content_length is None and "Transfer-Encoding" in request.headers:
+        # No browser sends a form in chunks, and its size would be known too late.
+        raise LengthRequired
+    if (request.content_length or 0) > _MAX_BODY_BYTES:
+        raise RequestEntityTooLarge
     site = request.headers.get("Sec-Fetch-Site")
     origin = request.headers.get("Origin")
     if site is not None:
@@ -116,7 +137,7 @@ def _only_from_here() -> None:
         foreign = origin is not None and origin_of(origin) != origin_of(request.host_url)
     if foreign:
         error = NotPermitted(
-            f"a POST from {signin.shown(origin or 'another origin')!r}; this is {request.host_url}",
+            f"a POST from {printable(origin or 'another origin')!r}; this is {request.host_url}",
             hint="let a form of this site send it; if it did, a proxy in between hides the site's "
             "address: use werkzeug.middleware.proxy_fix.ProxyFix",
         )

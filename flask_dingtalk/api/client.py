@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ..errors import DingTalkAPIError, DingTalkUnavailable, InvalidCode
+from ..errors import DingTalkUnavailable, InvalidCode, LoginRequired
 from . import wire
 from .answers import NONSENSE
 from .models import DingTalkToken, DingTalkUser
@@ -41,7 +41,7 @@ class Client:
                 refresh_token=token.refresh_token,
             )
         except InvalidCode as error:
-            refusal = DingTalkAPIError(
+            refusal = LoginRequired(
                 "DingTalk does not know the refresh token any more",
                 hint="it was used elsewhere or ended after 30 days; sign in again",
                 dingtalk_code=error.dingtalk_code,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from ..errors import ConfigurationError
 from . import wire
 from .frozen_json import FrozenDict, frozen
 
@@ -34,6 +35,9 @@ class Employee:
 
     #: The record as DingTalk sent it; less of it where a cookie has no room for all.
     raw: Mapping[str, Any] = field(default_factory=FrozenDict)
+    #: Names in ``raw`` that a cookie had no room for. Reading such a field raises
+    #: ``ConfigurationError``: "unknown" must not pass for "empty" in a rule of the site.
+    dropped: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         if not isinstance(self.raw, FrozenDict):
@@ -166,16 +170,25 @@ class Employee:
             return None
 
     def _text(self, name: str) -> str | None:
-        return _text(self.raw, name)
+        return _text(self._present(name), name)
+
+    def _present(self, name: str) -> Mapping[str, Any]:
+        """Return the record; raise ``ConfigurationError`` if a cookie had no room for ``name``."""
+        if name in self.dropped:
+            raise ConfigurationError(
+                f"{name!r} of the employee record did not fit into the session cookie",
+                hint="use server-side sessions (Flask-Session) to keep the whole record",
+            )
+        return self.raw
 
     def _flag(self, name: str) -> bool | None:
-        value = self.raw.get(name)
+        value = self._present(name).get(name)
         # The sample in the documents has quotes around each of them.
         value = {"true": True, "false": False}.get(value) if isinstance(value, str) else value
         return value if isinstance(value, bool) else None
 
     def _number(self, name: str) -> int | None:
-        value = self.raw.get(name)
+        value = self._present(name).get(name)
         if isinstance(value, str) and value.isascii() and value.isdigit():
             value = int(value[:20])
         return value if _is_number(value) else None

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 from ..app_state import app_state
 from ..codec import pack
 from ..login import Login
-from ..session import USER_KEY
+from ..session import LOGIN_KEY
 
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
@@ -25,7 +24,7 @@ def signed_in(
     """
     app = client.application
     with app.app_context():
-        text = app_state().key_ring(app).session.seal(pack(Login(user, token, time.time())))
+        text = app_state().key_ring(app).session.seal(pack(Login.begin(user, token)))
     with client.session_transaction() as session:
-        session[USER_KEY] = text
+        session[LOGIN_KEY] = text
     return client

@@ -1,0 +1,103 @@
+"""How fast one process may exchange codes, learned from what DingTalk refuses.
+
+DingTalk allows an application so many calls of one API per second (20 in the standard edition) and
+refuses the rest. The limit is shared by all processes and known to none of them. So each process
+measures how many of its calls got through in the second before a refusal, keeps to a little less,
+and speeds up slowly again. Visitors who have to wait get a turn: the moment at which there will be
+room for them. They come back then, on whatever process, and need not queue again.
+[how-to-process-api-throttling-on-the-dingtalk-server]
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from typing import Final
+
+#: Calls per second. Slower than this, nobody would ever get in.
+_SLOWEST: Final = 1.0
+#: After a refusal, the share of the measured rate to go on with.
+_CAUTION: Final = 0.95
+#: How much faster each call that DingTalk accepts makes the next ones, in calls per second.
+_SPEED_UP: Final = 0.04
+#: Seconds without a refusal after which the pace is forgotten.
+_FORGET_AFTER: Final = 60.0
+#: Seconds over which accepted calls are counted.
+_WINDOW: Final = 1.0
+
+
+class Pace:
+    """Spaces the calls of one process; all times are Unix times in seconds."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        #: Calls per second, or ``None`` while DingTalk has refused nothing lately.
+        self._rate: float | None = None
+        self._refused_at = 0.0
+        self._accepted: deque[float] = deque()
+        #: When the next call may be sent.
+        self._next_call = 0.0
+        #: The next turn to be given to somebody who has to wait.
+        self._next_turn = 0.0
+
+    def reserve(self, now: float, turn: float | None, patience: float) -> Reservation:
+        """Reserve a call.
+
+        ``turn`` is the turn that the visitor was given before, or ``None``. Returns when to call,
+        at most ``patience`` seconds from now, or a turn to come back at.
+        """
+        with self._lock:
+            if self._rate is None or not 0 <= now - self._refused_at < _FORGET_AFTER:
+                self._rate = None
+                return Reservation(call_at=now)
+            interval = 1 / self._rate
+            # A clock that was set back must not keep everybody waiting.
+            self._next_call = min(self._next_call, now + _FORGET_AFTER)
+            self._next_turn = min(self._next_turn, now + 10 * _FORGET_AFTER)
+            queueing = self._next_turn > now
+            its_turn = turn is not None and turn <= now
+            call_at = max(now, self._next_call)
+            if (its_turn or not queueing) and call_at - now <= patience:
+                self._next_call = call_at + interval
+                if not its_turn:
+                    self._next_turn = max(self._next_turn, self._next_call)
+                return Reservation(call_at=call_at)
+            if turn is not None:
+                # Room was set aside already: keep the turn, or come back as soon as there is space.
+                return Reservation(turn=max(turn, call_at))
+            given = max(self._next_turn, call_at)
+            self._next_turn = given + interval
+            return Reservation(turn=given)
+
+    def accepted(self, now: float) -> None:
+        """Note that DingTalk took a call, whatever it answered."""
+        with self._lock:
+            self._accepted.append(now)
+            self._forget_old(now)
+            if self._rate is not None:
+                self._rate += _SPEED_UP
+
+    def refused(self, now: float, retry_after: float) -> float:
+        """Note that DingTalk refused a call for its limit; return a turn to try again at."""
+        with self._lock:
+            self._forget_old(now)
+            measured = max(_SLOWEST, _CAUTION * len(self._accepted) / _WINDOW)
+            self._rate = measured if self._rate is None else min(self._rate, measured)
+            self._refused_at = now
+            # This second is used up. Do not spend the next one all at once either.
+            self._next_call = max(self._next_call, now + 0.5 / self._rate)
+            return now + retry_after
+
+    def _forget_old(self, now: float) -> None:
+        while self._accepted and not 0 <= now - self._accepted[0] <= _WINDOW:
+            self._accepted.popleft()
+
+
+class Reservation:
+    """Either the moment of a call (``call_at``) or a turn to come back at (``turn``)."""
+
+    __slots__ = ("call_at", "turn")
+
+    def __init__(self, *, call_at: float | None = None, turn: float | None = None) -> None:
+        self.call_at = call_at
+        self.turn = turn

@@ -1,0 +1,79 @@
+"""The whole pages of this extension: the sign-in page, and the page inside the DingTalk client.
+
+Each has started a sign-in: it carries a state of this browser and must not be cached.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from flask import Response, make_response, request
+
+from .api import wire
+from .app_state import app_state
+from .markup import button, render, site_nonce
+from .messages import HTML_LANG, IN_APP, LOGIN_PAGE, Text
+from .redirects import origin_of
+from .responses import language
+from .signin import begin, warming_up
+from .urls import landing, login_url, safe_target
+
+#: The form fields of the page inside the DingTalk client.
+IN_APP_CODE: Final = "code"
+IN_APP_STATE: Final = "state"
+#: Of the login route: why the DingTalk client gave no code, as the page inside it was told.
+NO_CODE_REASON: Final = "reason"
+#: Seconds that the DingTalk client gets to give a code.
+_CLIENT_PATIENCE: Final = 3
+
+
+def login_page(asked: str | None) -> Response:
+    """Return the page with QR code and button; ``asked`` is where the sign-in is to lead."""
+    settings = app_state().settings
+    response = _page(
+        "login.html",
+        LOGIN_PAGE,
+        nonce=site_nonce(),
+        next=safe_target(asked),
+        script_source=origin_of(settings.qr_script_url),
+        frame_source=origin_of(settings.authorize_url),
+    )
+    # A frame on another site could sign visitors in without their noticing (RFC 7034).
+    response.headers["X-Frame-Options"] = "SAMEORIGIN"
+    return response
+
+
+def in_app_page(asked: str | None) -> Response:
+    """Return the page that asks the DingTalk client for a code, and posts it."""
+    settings = app_state().settings
+    state, _ = begin(asked)
+    target = safe_target(asked)
+    nonce = site_nonce()
+    return _page(
+        "in_app.html",
+        IN_APP,
+        nonce=nonce,
+        # Not to this page again, which may be what does not work.
+        button=button(target, nonce, redirects=True),
+        script_url=settings.jsapi_url,
+        fields={IN_APP_STATE: state, IN_APP_CODE: ""},
+        options={
+            "request": {
+                wire.JSAPI_CORP_ID: settings.corp_id,
+                wire.JSAPI_CLIENT_ID: settings.client_id,
+            },
+            "codeField": IN_APP_CODE,
+            "patience": _CLIENT_PATIENCE,
+            "landing": landing(target),
+            "otherwise": login_url(target, redirects=True),
+            "reasonParameter": NO_CODE_REASON,
+        },
+    )
+
+
+def _page(name: str, texts: dict[str, Text], **context: Any) -> Response:
+    lang = HTML_LANG[language(request.environ)]
+    response = make_response(render(name, texts, lang=lang, **context))
+    # Its address holds no code. And without any referrer, browsers name no origin for a form.
+    response.headers["Referrer-Policy"] = "strict-origin"
+    return warming_up(response)
