@@ -16,7 +16,7 @@ from flask_dingtalk.error_codes import NEW_API, OLD_API
 from flask_dingtalk.messages import ERRORS
 from flask_dingtalk.testing import DingTalkSimulator
 
-from .conftest import AppFactory, come_back
+from .helpers import AppFactory, come_back, endpoints, start
 
 FAILURES: list[tuple[str, dict[str, Any], int, str]] = [
     ("timeout", {"timeout": True}, 504, "dingtalk_unavailable"),
@@ -86,7 +86,7 @@ def test_a_code_is_never_sent_twice(
     """Once DingTalk may have seen it, it may be spent."""
     simulator.fail("userAccessToken", after=True, **failure)
     assert simulator.sign_in(impatient, "zhang").status_code in (502, 504)
-    assert [call.endpoint for call in simulator.calls] == ["userAccessToken"]
+    assert endpoints(simulator) == ["userAccessToken"]
 
 
 def test_a_profile_request_is_repeated_once_when_the_connection_breaks(
@@ -389,8 +389,6 @@ def test_each_error_has_its_status_and_its_name(name: str, status: int, error_co
 
 def start_and_code(client: FlaskClient, simulator: DingTalkSimulator) -> tuple[str, str]:
     """Begin a sign-in and have a code for it."""
-    from .conftest import start
-
     return start(client), simulator.authorization_code("zhang")
 
 

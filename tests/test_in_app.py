@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -26,17 +26,21 @@ from flask_dingtalk import (
 )
 from flask_dingtalk.testing import DingTalkSimulator
 
-from .conftest import FROM_ELSEWHERE, NO_STATES, AppFactory, build_site, come_back, query_of, start
+from .helpers import (
+    FROM_ELSEWHERE,
+    IN_CLIENT,
+    NO_STATES,
+    AppFactory,
+    build_site,
+    come_back,
+    endpoints,
+    query_of,
+    start,
+)
 from .markup import links, tags, with_attribute
 from .stub import TOKEN, Answer, Asked, StubDingTalk
-from .windows import IN_CLIENT
 
 JSON = {"Accept": "application/json"}
-
-
-def endpoints(simulator: DingTalkSimulator) -> list[str]:
-    """Name what was called, in order."""
-    return [call.endpoint for call in simulator.calls]
 
 
 @pytest.fixture
@@ -910,10 +914,9 @@ def test_an_app_token_refused_twice_is_an_error(
 
 
 @pytest.fixture(scope="module")
-def stub() -> Iterator[StubDingTalk]:
-    """Run a DingTalk that says what it is told to."""
-    with StubDingTalk() as running:
-        yield running
+def stub(lasting_stub: StubDingTalk) -> StubDingTalk:
+    """Use one DingTalk for all of the examples below."""
+    return lasting_stub
 
 
 @pytest.fixture(scope="module")

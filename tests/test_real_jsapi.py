@@ -26,9 +26,9 @@ from werkzeug.wrappers import Request, Response
 
 from flask_dingtalk.testing import DingTalkSimulator
 
-from .conftest import AppFactory
+from .chromium import PHONE, serving
+from .helpers import IN_CLIENT, AppFactory
 from .test_simulator_browser import PAGE
-from .windows import IN_CLIENT, PHONE, serving
 
 LIBRARY: Final = Path(__file__).parents[1] / "build" / "jsapi" / "dingtalk.open.js"
 CLIENT: Final = Path(__file__).with_name("jsapi") / "client.js"

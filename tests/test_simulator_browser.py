@@ -14,7 +14,8 @@ from werkzeug.wrappers import Request, Response
 
 from flask_dingtalk.testing import DingTalkSimulator
 
-from .windows import DESKTOP, IN_CLIENT, PHONE, SIZES, OpenWindow, serving
+from .chromium import DESKTOP, PHONE, SIZES, OpenWindow, serving
+from .helpers import IN_CLIENT
 
 #: Calls what the test asks for and writes down how it ends, without anything that a strict
 #: Content-Security-Policy forbids.

@@ -6,22 +6,15 @@ import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import (
-    Browser,
-    BrowserContext,
-    ConsoleMessage,
-    Page,
-    Request,
-    sync_playwright,
-)
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-#: As the DingTalk client on a phone sends it, in short.
-IN_CLIENT = "Mozilla/5.0 (Linux; Android 14) AppleWebKit/537.36 AliApp(DingTalk/7.6.50)"
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request
+
 Size = tuple[int, int]
 DESKTOP, PHONE, SMALL_PHONE = (1280, 800), (390, 844), (320, 640)
 SIZES = [pytest.param(DESKTOP, id="desktop"), pytest.param(PHONE, id="phone")]
@@ -83,6 +76,8 @@ def browser() -> Iterator[Browser]:
     For each module and not for the whole run: Playwright keeps an event loop running in this thread
     as long as it lives, and then no other test could run one.
     """
+    from playwright.sync_api import sync_playwright
+
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(
             executable_path="/usr/bin/chromium",
