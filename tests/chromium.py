@@ -70,27 +70,30 @@ def serving(application: Any, handler: type[WSGIRequestHandler] | None = None) -
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
+def chromium() -> Iterator[Browser]:
     """Start Chromium, once.
 
     For each module and not for the whole run: Playwright keeps an event loop running in this thread
     as long as it lives, and then no other test could run one.
     """
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
+
+    # Only a failure takes so long; a busy machine may take a while.
+    expect.set_options(timeout=30_000)
 
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
+        browser = playwright.chromium.launch(
             executable_path="/usr/bin/chromium",
             args=CHROMIUM,
             # Visitors' browsers keep pages for the way back, so this one shall.
             ignore_default_args=["--disable-back-forward-cache"],
         )
-        yield chromium
-        chromium.close()
+        yield browser
+        browser.close()
 
 
 @pytest.fixture
-def open_window(browser: Browser) -> Iterator[OpenWindow]:
+def open_window(chromium: Browser) -> Iterator[OpenWindow]:
     """Open windows, each of a browser of its own.
 
     After the test, nothing may stand in their consoles, a violated policy included, and none may
@@ -121,7 +124,7 @@ def open_window(browser: Browser) -> Iterator[OpenWindow]:
                 problems.append(message.text)
 
         width, height = size
-        context = browser.new_context(
+        context = chromium.new_context(
             viewport={"width": width, "height": height},
             locale=language,
             color_scheme=colors,
@@ -129,7 +132,7 @@ def open_window(browser: Browser) -> Iterator[OpenWindow]:
             extra_http_headers=headers,
             has_touch=width < 500,
         )
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(30_000)
         contexts.append(context)
         # Of every page of the context, those that a test opens later included.
         context.on("console", note_message)

@@ -9,6 +9,7 @@ import logging
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -27,6 +28,25 @@ if TYPE_CHECKING:
     from .stub import StubDingTalk
 
 pytest_plugins = ["flask_dingtalk.testing.fixtures", "tests.chromium"]
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m looks at the marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that need a browser or a Redis, so that no test can forget to say so."""
+    for item in items:
+        assert isinstance(item, pytest.Function)
+        settings = item.callspec.params if hasattr(item, "callspec") else {}
+        if "chromium" in item.fixturenames:
+            item.add_marker(pytest.mark.browser)
+        if "redis_port" in item.fixturenames or settings.get("session_settings") == "redis":
+            item.add_marker(pytest.mark.redis)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Do without Hypothesis's plugin where no test uses it: its summary alone takes a second."""
+    plugin = session.config.pluginmanager.get_plugin("hypothesispytest")
+    if plugin is not None and "hypothesis" not in sys.modules:
+        session.config.pluginmanager.unregister(plugin)
 
 
 @pytest.fixture

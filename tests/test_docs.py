@@ -42,6 +42,8 @@ from flask_dingtalk.models import DingTalkUser
 from flask_dingtalk.settings import Settings
 from flask_dingtalk.testing import DingTalkSimulator
 
+pytestmark = pytest.mark.docs
+
 ROOT: Final = Path(__file__).parents[1]
 ENGLISH: Final = ROOT / "README.md"
 CHINESE: Final = ROOT / "README.zh-CN.md"

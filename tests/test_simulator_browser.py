@@ -291,13 +291,13 @@ def test_scan_at_another_origin_has_no_effect(visitor: Visitor) -> None:
 
 
 def test_success_is_told_to_nobody_who_claims_another_origin(
-    browser: Browser, visitor: Visitor
+    chromium: Browser, visitor: Visitor
 ) -> None:
     """A page that opens the frame itself, and lies, does not get the code."""
     visitor.site.show_qr()
     visitor.open()
     source = visitor.page.locator("iframe").get_attribute("src")
-    context = browser.new_context(locale="en-US")
+    context = chromium.new_context(locale="en-US")
     thief = Visitor(context.new_page(), visitor.site)
     visitor.site.page = (
         f'<iframe src="{str(source).replace("&", "&amp;")}"></iframe><ol id="log"></ol>'
