@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 from urllib.parse import urlsplit
 
 import pytest
-from werkzeug.serving import WSGIRequestHandler, make_server
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request
@@ -46,27 +43,6 @@ class OpenWindow(Protocol):
         expected: str | None = ...,
     ) -> Page:
         """Return the page of a new window."""
-
-
-class Quiet(WSGIRequestHandler):
-    """Logs no addresses: that of the callback holds a code."""
-
-    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Say nothing."""
-
-
-@contextmanager
-def serving(application: Any, handler: type[WSGIRequestHandler] | None = None) -> Iterator[str]:
-    """Serve something on a free port; the value is its address."""
-    server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 @pytest.fixture(scope="module")

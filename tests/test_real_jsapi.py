@@ -26,8 +26,9 @@ from werkzeug.wrappers import Request, Response
 
 from flask_dingtalk.testing import DingTalkSimulator
 
-from .chromium import PHONE, serving
+from .chromium import PHONE
 from .helpers import IN_CLIENT, AppFactory
+from .server import serving
 from .test_simulator_browser import PAGE
 
 pytestmark = pytest.mark.npm

@@ -14,8 +14,9 @@ from werkzeug.wrappers import Request, Response
 
 from flask_dingtalk.testing import DingTalkSimulator
 
-from .chromium import DESKTOP, PHONE, SIZES, OpenWindow, serving
+from .chromium import DESKTOP, PHONE, SIZES, OpenWindow
 from .helpers import IN_CLIENT
+from .server import serving
 
 #: Calls what the test asks for and writes down how it ends, without anything that a strict
 #: Content-Security-Policy forbids.

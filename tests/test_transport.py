@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import gc
 import gzip
 import socket
@@ -14,10 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+import trustme
 from flask import Flask
 from flask.testing import FlaskClient
 
@@ -216,40 +212,24 @@ def test_an_answer_that_stalls_half_way_is_a_timeout(stub: StubDingTalk) -> None
 
 
 @pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a certificate for localhost that is its own authority; return the file with both."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    file = tmp_path_factory.mktemp("tls") / "both.pem"
-    file.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-        + certificate.public_bytes(serialization.Encoding.PEM)
-    )
+def issuer() -> trustme.CA:
+    """Found a certificate authority."""
+    return trustme.CA()
+
+
+@pytest.fixture(scope="module")
+def authority(issuer: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the file with the certificate of that authority."""
+    file = tmp_path_factory.mktemp("tls") / "authority.pem"
+    issuer.cert_pem.write_to_path(str(file))
     return file
 
 
 @pytest.fixture
-def over_tls(authority: Path) -> Iterator[StubDingTalk]:
-    """Run the stub behind that certificate."""
+def over_tls(issuer: trustme.CA) -> Iterator[StubDingTalk]:
+    """Run the stub behind a certificate for localhost."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(authority)
+    issuer.issue_cert("localhost").configure_cert(context)
     with StubDingTalk(context) as running:
         yield running
 

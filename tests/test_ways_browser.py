@@ -17,8 +17,9 @@ from playwright.sync_api import FrameLocator, Locator, Page, expect
 
 from flask_dingtalk.testing import DingTalkSimulator
 
-from .chromium import DESKTOP, PHONE, SIZES, SMALL_PHONE, OpenWindow, Quiet, serving
+from .chromium import DESKTOP, PHONE, SIZES, SMALL_PHONE, OpenWindow
 from .helpers import IN_CLIENT, SECRET_KEY, build_site, endpoints
+from .server import serving
 
 #: What the page's own script writes into the console where the code is of no use.
 TOLD = "DingTalk's QR code:"
@@ -136,7 +137,7 @@ class Visitor:
 def site(simulator: DingTalkSimulator) -> Iterator[Site]:
     """Serve a site, with a sign-in page unless the test builds it otherwise."""
     site = Site(simulator)
-    with serving(site, Quiet) as site.address:
+    with serving(site) as site.address:
         site.build(DINGTALK_LOGIN_PAGE=True)
         yield site
 
