@@ -34,6 +34,7 @@ from .helpers import (
     build_site,
     come_back,
     endpoints,
+    patience_for,
     query_of,
     start,
 )
@@ -869,8 +870,7 @@ def test_a_failure_is_an_error_of_its_own_and_the_code_is_sent_once(
     error_code: str,
 ) -> None:
     """Not again even where the visitor loads the page again; a new try works."""
-    # Short only where it has to run out.
-    phone = make_in_app(DINGTALK_TIMEOUT=0.7 if "timeout" in failure else 10).test_client()
+    phone = make_in_app(DINGTALK_TIMEOUT=patience_for(failure)).test_client()
     state, code = begin(phone, "/report"), simulator.in_client_code("zhang")
     simulator.fail("getuserinfo", **failure)
     response = post(phone, state, code)

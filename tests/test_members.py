@@ -22,7 +22,7 @@ from flask_dingtalk import DingTalkUser, current_dingtalk_user, login_required
 from flask_dingtalk.employee import Employee, Role
 from flask_dingtalk.testing import DingTalkSimulator, signed_in
 
-from .helpers import AppFactory, come_back, endpoints, sign_in_with, site_on, start
+from .helpers import AppFactory, come_back, endpoints, patience_for, sign_in_with, site_on, start
 from .stub import PROFILE, TOKEN, Answer, Asked, StubDingTalk
 
 RECORD = {
@@ -170,7 +170,7 @@ def test_a_failure_is_an_error_of_its_own_and_never_a_silent_yes(
     if endpoint == "accessToken" and "code" in failure:
         failure = {"status": 400, "code": "invalidClientIdOrSecret"}
         status, error_code = 500, "configuration_error"
-    app = make_app(DINGTALK_MEMBERS_ONLY=True, DINGTALK_TIMEOUT=(0.3, 0.3), **extra)
+    app = make_app(DINGTALK_MEMBERS_ONLY=True, DINGTALK_TIMEOUT=patience_for(failure), **extra)
     client = app.test_client()
     simulator.fail(endpoint, times=None, **failure)
     response = simulator.sign_in(client, "zhang")

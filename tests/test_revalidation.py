@@ -31,7 +31,7 @@ def app(make_app: AppFactory) -> Flask:
         DINGTALK_MEMBERS_ONLY=True,
         DINGTALK_REVALIDATE_AFTER=AFTER,
         DINGTALK_REVALIDATE_GRACE=GRACE,
-        DINGTALK_TIMEOUT=(0.3, 0.3),
+        DINGTALK_TIMEOUT=(1, 1),
     )
 
 
