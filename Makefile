@@ -1,21 +1,27 @@
-# make demo   the example site on http://127.0.0.1:5000
-# make test   the whole test suite
-# Both set up everything they need, in .venv and build and, for the browser tests, from Debian's packages.
+# make demo        the example site on http://127.0.0.1:5000
+# make test        the whole test suite, with its coverage; ARGS=tests/test_guard.py: that file alone
+# make test-fast   the tests that need neither root, nor a browser, Redis or npm
+# Each sets up what it needs, in .venv and build and, for the browser tests, from Debian's packages.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 JSAPI := build/jsapi
 PORT ?= 5000
+# One process for each core; one that is done takes tests over from one that is busy.
+PARALLEL := --numprocesses auto --dist worksteal
 
-.PHONY: demo test check bench system-packages clean
+.PHONY: demo test test-fast check bench system-packages clean
 .DEFAULT_GOAL := test
 
 demo: $(VENV)/.demo
 	$(BIN)/flask --app examples.site run --port $(PORT)
 
 test: $(VENV)/.test $(JSAPI)/dingtalk.open.js system-packages
-	$(BIN)/pytest --cov --cov-report=term-missing $(ARGS)
+	$(BIN)/pytest $(or $(ARGS),$(PARALLEL) --cov --cov-report=term-missing)
+
+test-fast: $(VENV)/.test
+	$(BIN)/pytest $(PARALLEL) -m "not browser and not redis and not npm" $(ARGS)
 
 # Everything that is not a test: style, types, the order of the layers.
 check: $(VENV)/.check

@@ -1,4 +1,7 @@
-"""The fixtures that all tests share, and the guards that watch all of them."""
+"""The fixtures that all tests share, and the guard that watches all of them.
+
+Heavy libraries are imported by the fixtures that need them: one test file starts in a moment.
+"""
 
 from __future__ import annotations
 
@@ -6,52 +9,70 @@ import logging
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from typing import TYPE_CHECKING, Any
 
 import pytest
-import redis
-from flask import Flask, jsonify, session
+from flask import Flask
 from flask.testing import FlaskClient
-from flask.typing import ResponseReturnValue
 
-from flask_dingtalk import DingTalk, current_dingtalk_user, login_required
-from flask_dingtalk.testing import DingTalkSimulator
+from .helpers import SECRET_KEY, AppFactory, Later, build_site
 
-pytest_plugins = ["flask_dingtalk.testing.fixtures", "tests.windows"]
+if TYPE_CHECKING:
+    from flask_dingtalk.testing import DingTalkSimulator
 
-SECRET_KEY = "the secret key of the site under test"
+    from .stub import StubDingTalk
 
-AppFactory = Callable[..., Flask]
+pytest_plugins = ["flask_dingtalk.testing.fixtures", "tests.chromium"]
 
-#: What may come as a state and is none that was ever given out.
-NO_STATES = [
-    pytest.param(None, id="missing"),
-    pytest.param("", id="empty"),
-    pytest.param("made-up", id="made up"),
-    pytest.param("A" * 5000, id="long"),
-    pytest.param("中文\x00\n", id="not even ASCII"),
-    pytest.param("AQ==", id="short"),
-]
-#: What a browser sends along with a form of another origin.
-FROM_ELSEWHERE = [
-    pytest.param({"Sec-Fetch-Site": "cross-site"}, id="another site"),
-    pytest.param({"Sec-Fetch-Site": "same-site"}, id="another origin of the same site"),
-    pytest.param({"Origin": "https://evil.example"}, id="an old browser, another site"),
-    pytest.param({"Origin": "http://localhost:8080"}, id="another port"),
-    pytest.param({"Origin": "https://localhost"}, id="another scheme"),
-    pytest.param({"Origin": "null"}, id="a sandbox"),
-]
+
+@pytest.hookimpl(tryfirst=True)  # before -m looks at the marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that need a browser or a Redis, so that no test can forget to say so."""
+    for item in items:
+        assert isinstance(item, pytest.Function)
+        settings = item.callspec.params if hasattr(item, "callspec") else {}
+        if "chromium" in item.fixturenames:
+            item.add_marker(pytest.mark.browser)
+        if "redis_port" in item.fixturenames or settings.get("session_settings") == "redis":
+            item.add_marker(pytest.mark.redis)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Do without Hypothesis's plugin where no test uses it: its summary alone takes a second."""
+    plugin = session.config.pluginmanager.get_plugin("hypothesispytest")
+    if plugin is not None and "hypothesis" not in sys.modules:
+        session.config.pluginmanager.unregister(plugin)
 
 
 @pytest.fixture
 def simulator() -> Iterator[DingTalkSimulator]:
     """Run a DingTalk of its own for each test."""
+    from flask_dingtalk.testing import DingTalkSimulator
+
     with DingTalkSimulator() as running:
+        yield running
+
+
+@pytest.fixture
+def stub() -> Iterator[StubDingTalk]:
+    """Run a DingTalk that says what it is told to."""
+    from .stub import StubDingTalk
+
+    with StubDingTalk() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def lasting_stub() -> Iterator[StubDingTalk]:
+    """Run one such DingTalk for the many examples of a module."""
+    from .stub import StubDingTalk
+
+    with StubDingTalk() as running:
         yield running
 
 
@@ -76,6 +97,23 @@ def app(make_app: AppFactory) -> Flask:
 def client(app: Flask) -> FlaskClient:
     """Open a browser, so to speak, on the site with default settings."""
     return app.test_client()
+
+
+@pytest.fixture
+def member(client: FlaskClient, simulator: DingTalkSimulator) -> FlaskClient:
+    """Open a browser in which somebody signed in, and forget the calls that took."""
+    simulator.sign_in(client, "zhang")
+    simulator.calls.clear()
+    return client
+
+
+@pytest.fixture
+def later() -> Iterator[Later]:
+    """Let time pass for the site; the simulator has a clock of its own on top of that."""
+    import time_machine
+
+    with time_machine.travel(datetime.now(UTC)) as clock:
+        yield lambda seconds: clock.shift(seconds)
 
 
 @pytest.fixture(autouse=True)
@@ -132,6 +170,8 @@ def session_settings(
         }
         connection = None
     else:
+        import redis
+
         connection = redis.Redis(port=request.getfixturevalue("redis_port"))
         store = {"SESSION_TYPE": "redis", "SESSION_REDIS": connection}
 
@@ -143,85 +183,6 @@ def session_settings(
     yield install
     if connection is not None:
         connection.close()
-
-
-def build_site(config: dict[str, Any]) -> Flask:
-    """Build a small site with one view for each thing that tests ask about."""
-    app = Flask(__name__)
-    app.config.update(config)
-    dingtalk = DingTalk(app)
-
-    @app.get("/")
-    def home() -> str:
-        return current_dingtalk_user.nick or "nobody"
-
-    @app.get("/report")
-    @login_required
-    def report() -> str:
-        return f"Report for {current_dingtalk_user.nick}"
-
-    @app.get("/whoami")
-    def whoami() -> ResponseReturnValue:
-        user, token = current_dingtalk_user, dingtalk.token
-        return jsonify(
-            is_authenticated=user.is_authenticated,
-            union_id=user.union_id,
-            nick=user.nick,
-            corp_id=user.corp_id,
-            has_token=token is not None,
-            expires_at=token.expires_at.isoformat() if token else None,
-        )
-
-    @app.get("/call")
-    @login_required
-    def call() -> ResponseReturnValue:
-        return jsonify(dingtalk.get("/v1.0/contact/users/me").json())
-
-    @app.get("/basket")
-    def basket() -> ResponseReturnValue:
-        return jsonify(session.get("basket"))
-
-    @app.post("/basket")
-    def fill_basket() -> ResponseReturnValue:
-        session["basket"] = ["apples"]
-        return "", 204
-
-    return app
-
-
-def start(client: FlaskClient, next: str | None = None) -> str:
-    """Begin a sign-in and return its state."""
-    query = {} if next is None else {"next": next}
-    location = client.get("/dingtalk/login", query_string=query).headers["Location"]
-    return query_of(location)["state"]
-
-
-def query_of(location: str) -> dict[str, str]:
-    """Return the query of an address, each parameter once."""
-    query = parse_qs(urlsplit(location).query, strict_parsing=True, keep_blank_values=True)
-    assert all(len(values) == 1 for values in query.values())
-    return {name: values[0] for name, values in query.items()}
-
-
-def load_at_once(app: Flask, client: FlaskClient, path: str, number: int) -> list[int]:
-    """Load a page so many times at once, all with the session of one browser; return statuses."""
-    cookie = client.get_cookie("session")
-    assert cookie is not None
-
-    def load(_: int) -> int:
-        browser = app.test_client()
-        browser.set_cookie("session", cookie.value)
-        return browser.get(path).status_code
-
-    with ThreadPoolExecutor(number) as pool:
-        return list(pool.map(load, range(number)))
-
-
-def come_back(client: FlaskClient, state: str, code: str) -> Any:
-    """Load the callback as DingTalk would have the browser do."""
-    return client.get(
-        "/dingtalk/callback", query_string={"code": code, "authCode": code, "state": state}
-    )
 
 
 def _wait_for_redis(port: int) -> None:

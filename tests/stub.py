@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 import ssl
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
+
+from .server import Asked, Reply, Server
+
+__all__ = ["PROFILE", "TOKEN", "Answer", "Asked", "StubDingTalk"]
 
 TOKEN = {
     "accessToken": "0123456789abcdef0123456789abcdef",
@@ -47,17 +49,6 @@ class Answer:
         return json.dumps(self.content).encode() if self.body is None else self.body
 
 
-@dataclass(frozen=True)
-class Asked:
-    """One request that reached the stub."""
-
-    method: str
-    path: str
-    headers: dict[str, str]
-    body: bytes
-    connection: int
-
-
 class StubDingTalk:
     """Answers ``userAccessToken`` and ``users/me`` with ``token`` and ``user``, both replaceable.
 
@@ -68,54 +59,19 @@ class StubDingTalk:
         self.token: Answer | Callable[[Asked], Answer] = Answer(TOKEN)
         self.user: Answer | Callable[[Asked], Answer] = Answer(PROFILE)
         self.asked: list[Asked] = []
-        stub = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def answer(self) -> None:
-                length = int(self.headers.get("Content-Length", 0))
-                asked = Asked(
-                    self.command,
-                    self.path,
-                    {name.lower(): value for name, value in self.headers.items()},
-                    self.rfile.read(length),
-                    self.client_address[1],
-                )
-                stub.asked.append(asked)
-                chosen = stub.user if "/contact/" in self.path else stub.token
-                answer = chosen(asked) if callable(chosen) else chosen
-                body = answer.encoded()
-                self.send_response(answer.status)
-                headers = {
-                    "Content-Type": "application/json;charset=utf-8",
-                    "Content-Length": str(len(body)),
-                } | answer.headers
-                for name, value in headers.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                try:
-                    self.wfile.write(body)
-                except OSError:
-                    self.close_connection = True
-
-            do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = answer  # noqa: N815
-
-            def log_message(self, format: str, *args: object) -> None:
-                """Say nothing."""
-
-        class Server(ThreadingHTTPServer):
-            daemon_threads = True
-
-            def handle_error(self, request: Any, client_address: Any) -> None:
-                """Say nothing of clients that went away."""
-
-        self._server = Server(("127.0.0.1", 0), Handler)
-        if tls is not None:
-            self._server.socket = tls.wrap_socket(
-                self._server.socket, server_side=True, do_handshake_on_connect=False
-            )
+        self._server = Server(self._reply, tls)
         self._scheme = "http" if tls is None else "https"
+
+    def _reply(self, asked: Asked) -> Reply:
+        self.asked.append(asked)
+        chosen = self.user if "/contact/" in asked.path else self.token
+        answer = chosen(asked) if callable(chosen) else chosen
+        body = answer.encoded()
+        headers = {
+            "Content-Type": "application/json;charset=utf-8",
+            "Content-Length": str(len(body)),
+        }
+        return answer.status, list((headers | answer.headers).items()), body
 
     @property
     def url(self) -> str:
@@ -133,7 +89,7 @@ class StubDingTalk:
         }
 
     def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+        self._server.__enter__()
         return self
 
     def __exit__(
@@ -142,5 +98,4 @@ class StubDingTalk:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        self._server.__exit__(kind, error, traceback)

@@ -16,7 +16,8 @@ from playwright.sync_api import Locator, Page, Request, expect
 from examples.site import create_app
 from flask_dingtalk.testing import DingTalkSimulator
 
-from .windows import DESKTOP, PHONE, SIZES, SMALL_PHONE, OpenWindow, serving
+from .chromium import DESKTOP, PHONE, SIZES, SMALL_PHONE, OpenWindow
+from .server import serving
 
 ROOT = Path(__file__).parents[1]
 

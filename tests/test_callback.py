@@ -11,12 +11,16 @@ from flask.testing import FlaskClient
 
 from flask_dingtalk.testing import DingTalkSimulator
 
-from .conftest import NO_STATES, SECRET_KEY, AppFactory, build_site, come_back, query_of, start
-
-
-def endpoints(simulator: DingTalkSimulator) -> list[str]:
-    """Name what was called, in order."""
-    return [call.endpoint for call in simulator.calls]
+from .helpers import (
+    NO_STATES,
+    SECRET_KEY,
+    AppFactory,
+    build_site,
+    come_back,
+    endpoints,
+    query_of,
+    start,
+)
 
 
 def test_a_sign_in_ends_where_it_was_asked_to(

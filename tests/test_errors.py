@@ -16,7 +16,7 @@ from flask_dingtalk.api.error_codes import NEW_API, OLD_API
 from flask_dingtalk.messages import ERRORS
 from flask_dingtalk.testing import DingTalkSimulator
 
-from .conftest import AppFactory, come_back
+from .helpers import AppFactory, come_back, endpoints, patience_for, start
 
 FAILURES: list[tuple[str, dict[str, Any], int, str]] = [
     ("timeout", {"timeout": True}, 504, "dingtalk_unavailable"),
@@ -49,9 +49,9 @@ FAILURES: list[tuple[str, dict[str, Any], int, str]] = [
 
 
 @pytest.fixture
-def impatient(make_app: AppFactory) -> FlaskClient:
-    """Open a browser on a site that does not wait long."""
-    return make_app(DINGTALK_TIMEOUT=(0.3, 0.3)).test_client()
+def visitor(make_app: AppFactory, failure: dict[str, Any]) -> FlaskClient:
+    """Open a browser on a site that waits no longer than the failure needs."""
+    return make_app(DINGTALK_TIMEOUT=patience_for(failure)).test_client()
 
 
 @pytest.mark.parametrize("endpoint", ["userAccessToken", "users/me"])
@@ -60,7 +60,7 @@ def impatient(make_app: AppFactory) -> FlaskClient:
     [pytest.param(*case[1:], id=case[0]) for case in FAILURES],
 )
 def test_each_failure_ends_on_a_page_that_says_what_happened_and_offers_another_try(
-    impatient: FlaskClient,
+    visitor: FlaskClient,
     simulator: DingTalkSimulator,
     endpoint: str,
     failure: dict[str, Any],
@@ -69,24 +69,24 @@ def test_each_failure_ends_on_a_page_that_says_what_happened_and_offers_another_
 ) -> None:
     """At whichever call it happens; nobody is half signed in, and the second try works."""
     simulator.fail(endpoint, times=None, **failure)
-    response = simulator.sign_in(impatient, "zhang", next="/report")
+    response = simulator.sign_in(visitor, "zhang", next="/report")
     assert response.status_code == status
     assert error_code in response.text
     assert 'href="/dingtalk/login?next=/report"' in response.text
-    assert impatient.get("/").text == "nobody"
+    assert visitor.get("/").text == "nobody"
     simulator.clear_failures()
-    assert simulator.sign_in(impatient, "zhang", next="/report").status_code == 302
-    assert impatient.get("/").text == "张三"
+    assert simulator.sign_in(visitor, "zhang", next="/report").status_code == 302
+    assert visitor.get("/").text == "张三"
 
 
 @pytest.mark.parametrize("failure", [{"timeout": True}, {"reset": True}], ids=["timeout", "reset"])
 def test_a_code_is_never_sent_twice(
-    impatient: FlaskClient, simulator: DingTalkSimulator, failure: dict[str, Any]
+    visitor: FlaskClient, simulator: DingTalkSimulator, failure: dict[str, Any]
 ) -> None:
     """Once DingTalk may have seen it, it may be spent."""
     simulator.fail("userAccessToken", after=True, **failure)
-    assert simulator.sign_in(impatient, "zhang").status_code in (502, 504)
-    assert [call.endpoint for call in simulator.calls] == ["userAccessToken"]
+    assert simulator.sign_in(visitor, "zhang").status_code in (502, 504)
+    assert endpoints(simulator) == ["userAccessToken"]
 
 
 def test_a_profile_request_is_repeated_once_when_the_connection_breaks(
@@ -389,8 +389,6 @@ def test_each_error_has_its_status_and_its_name(name: str, status: int, error_co
 
 def start_and_code(client: FlaskClient, simulator: DingTalkSimulator) -> tuple[str, str]:
     """Begin a sign-in and have a code for it."""
-    from .conftest import start
-
     return start(client), simulator.authorization_code("zhang")
 
 

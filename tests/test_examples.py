@@ -19,7 +19,7 @@ from examples.site import create_app
 from flask_dingtalk import ConfigurationError
 from flask_dingtalk.testing import DingTalkSimulator
 
-from .conftest import SECRET_KEY
+from .helpers import SECRET_KEY
 
 ROOT = Path(__file__).parents[1]
 HTML = {"Accept": "text/html"}

@@ -15,7 +15,7 @@ from flask.views import MethodView, View
 from flask_dingtalk import DingTalk, DingTalkUser, current_dingtalk_user, login_required
 from flask_dingtalk.testing import DingTalkSimulator, signed_in
 
-from .conftest import AppFactory, query_of
+from .helpers import AppFactory, query_of
 
 USER = DingTalkUser(union_id="union-of-zhang", nick="张三", corp_id="ding1")
 

@@ -21,7 +21,7 @@ from flask_dingtalk import (
 )
 from flask_dingtalk.testing import DingTalkSimulator
 
-from .conftest import come_back, start
+from .helpers import come_back, start
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -26,17 +26,22 @@ from flask_dingtalk import (
 )
 from flask_dingtalk.testing import DingTalkSimulator
 
-from .conftest import FROM_ELSEWHERE, NO_STATES, AppFactory, build_site, come_back, query_of, start
+from .helpers import (
+    FROM_ELSEWHERE,
+    IN_CLIENT,
+    NO_STATES,
+    AppFactory,
+    build_site,
+    come_back,
+    endpoints,
+    patience_for,
+    query_of,
+    start,
+)
 from .markup import links, tags, with_attribute
 from .stub import TOKEN, Answer, Asked, StubDingTalk
-from .windows import IN_CLIENT
 
 JSON = {"Accept": "application/json"}
-
-
-def endpoints(simulator: DingTalkSimulator) -> list[str]:
-    """Name what was called, in order."""
-    return [call.endpoint for call in simulator.calls]
 
 
 @pytest.fixture
@@ -865,8 +870,7 @@ def test_a_failure_is_an_error_of_its_own_and_the_code_is_sent_once(
     error_code: str,
 ) -> None:
     """Not again even where the visitor loads the page again; a new try works."""
-    # Short only where it has to run out.
-    phone = make_in_app(DINGTALK_TIMEOUT=0.7 if "timeout" in failure else 10).test_client()
+    phone = make_in_app(DINGTALK_TIMEOUT=patience_for(failure)).test_client()
     state, code = begin(phone, "/report"), simulator.in_client_code("zhang")
     simulator.fail("getuserinfo", **failure)
     response = post(phone, state, code)
@@ -910,10 +914,9 @@ def test_an_app_token_refused_twice_is_an_error(
 
 
 @pytest.fixture(scope="module")
-def stub() -> Iterator[StubDingTalk]:
-    """Run a DingTalk that says what it is told to."""
-    with StubDingTalk() as running:
-        yield running
+def stub(lasting_stub: StubDingTalk) -> StubDingTalk:
+    """Use one DingTalk for all of the examples below."""
+    return lasting_stub
 
 
 @pytest.fixture(scope="module")

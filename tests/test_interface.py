@@ -16,7 +16,7 @@ import flask_dingtalk
 from flask_dingtalk import DingTalk
 from flask_dingtalk.testing import DingTalkSimulator
 
-from .conftest import AppFactory
+from .helpers import AppFactory
 
 
 def test_the_package_exports_what_is_promised_and_nothing_else() -> None:

@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from flask_dingtalk import DingTalk
 from flask_dingtalk.testing import DingTalkSimulator
 
-from .conftest import AppFactory, come_back, query_of, start
+from .helpers import AppFactory, come_back, query_of, start
 
 
 def test_login_sends_the_browser_to_dingtalk_with_all_required_parameters(

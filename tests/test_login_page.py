@@ -13,9 +13,8 @@ from jinja2 import DictLoader
 from flask_dingtalk import DingTalk
 from flask_dingtalk.testing import DingTalkSimulator
 
-from .conftest import AppFactory, come_back, query_of, start
+from .helpers import IN_CLIENT, AppFactory, come_back, query_of, start
 from .markup import links, tags, with_attribute
-from .windows import IN_CLIENT
 
 
 @pytest.fixture

@@ -9,14 +9,7 @@ from flask.testing import FlaskClient
 from flask_dingtalk import DingTalk
 from flask_dingtalk.testing import DingTalkSimulator
 
-from .conftest import FROM_ELSEWHERE, AppFactory
-
-
-@pytest.fixture
-def member(client: FlaskClient, simulator: DingTalkSimulator) -> FlaskClient:
-    """Open a browser in which somebody is signed in."""
-    simulator.sign_in(client, "zhang")
-    return client
+from .helpers import FROM_ELSEWHERE, AppFactory
 
 
 def test_signing_out_forgets_the_user(member: FlaskClient) -> None:

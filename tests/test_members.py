@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import FrozenInstanceError
 from datetime import UTC, datetime
@@ -22,7 +22,7 @@ from flask_dingtalk import DingTalkUser, current_dingtalk_user, login_required
 from flask_dingtalk.api.employee import Employee, Role
 from flask_dingtalk.testing import DingTalkSimulator, signed_in
 
-from .conftest import AppFactory, build_site, come_back, start
+from .helpers import AppFactory, come_back, endpoints, patience_for, sign_in_with, site_on, start
 from .stub import PROFILE, TOKEN, Answer, Asked, StubDingTalk
 
 RECORD = {
@@ -49,11 +49,6 @@ RECORD = {
     "real_authed": True,
     "dept_order_list": [{"dept_id": 1, "order": 176292000000000512}],
 }
-
-
-def endpoints(simulator: DingTalkSimulator) -> list[str]:
-    """Name what was called, in order."""
-    return [call.endpoint for call in simulator.calls]
 
 
 def show_employee(app: Flask) -> Flask:
@@ -175,7 +170,7 @@ def test_a_failure_is_an_error_of_its_own_and_never_a_silent_yes(
     if endpoint == "accessToken" and "code" in failure:
         failure = {"status": 400, "code": "invalidClientIdOrSecret"}
         status, error_code = 500, "configuration_error"
-    app = make_app(DINGTALK_MEMBERS_ONLY=True, DINGTALK_TIMEOUT=(0.3, 0.3), **extra)
+    app = make_app(DINGTALK_MEMBERS_ONLY=True, DINGTALK_TIMEOUT=patience_for(failure), **extra)
     client = app.test_client()
     simulator.fail(endpoint, times=None, **failure)
     response = simulator.sign_in(client, "zhang")
@@ -198,13 +193,6 @@ def test_a_missing_permission_is_named_with_its_cure(
 # --- What proves nothing is a no -----------------------------------------------------------------
 
 
-@pytest.fixture
-def stub() -> Iterator[StubDingTalk]:
-    """Run a DingTalk that says what it is told to."""
-    with StubDingTalk() as running:
-        yield running
-
-
 def directory(member: Any = None, record: Any = None) -> Callable[[Asked], Answer]:
     """Answer the three calls of the directory, membership and record as given."""
 
@@ -221,9 +209,9 @@ def directory(member: Any = None, record: Any = None) -> Callable[[Asked], Answe
 
 def sign_in(stub: StubDingTalk, **settings: Any) -> tuple[FlaskClient, Any]:
     """Sign in on a site that talks to the stub; return browser and answer."""
-    config = stub.settings | {"SECRET_KEY": "k", "TESTING": True, "DINGTALK_MEMBERS_ONLY": True}
-    client = show_employee(build_site(config | settings)).test_client()
-    return client, come_back(client, start(client), "c0de")
+    app = site_on(stub, **{"DINGTALK_MEMBERS_ONLY": True} | settings)
+    client = show_employee(app).test_client()
+    return client, sign_in_with(client)
 
 
 def test_the_requests_are_dingtalks(stub: StubDingTalk) -> None:
@@ -669,11 +657,7 @@ def test_a_server_side_session_keeps_everything(
 ) -> None:
     """Only a cookie is short of room."""
     stub.token = directory(record=long_record())
-    config = stub.settings | {
-        "SECRET_KEY": "k",
-        "DINGTALK_MEMBERS_ONLY": True,
-        "DINGTALK_EMPLOYEE_PROFILE": True,
-    }
-    client = session_settings(show_employee(build_site(config))).test_client()
-    come_back(client, start(client), "c0de")
+    app = site_on(stub, DINGTALK_MEMBERS_ONLY=True, DINGTALK_EMPLOYEE_PROFILE=True)
+    client = session_settings(show_employee(app)).test_client()
+    sign_in_with(client)
     assert kept(client) == long_record()

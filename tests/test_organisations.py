@@ -6,7 +6,7 @@ import pytest
 
 from flask_dingtalk.testing import DingTalkSimulator
 
-from .conftest import AppFactory, query_of
+from .helpers import AppFactory, come_back, query_of, start
 
 
 @pytest.fixture
@@ -58,8 +58,6 @@ def test_who_comes_back_without_an_organisation_stays_out(
     make_app: AppFactory, simulator: DingTalkSimulator, corp_ids: list[str]
 ) -> None:
     """A code that was issued for another scope proves no membership."""
-    from .conftest import come_back, start
-
     client = make_app(DINGTALK_ALLOWED_CORP_IDS=corp_ids).test_client()
     response = come_back(client, start(client), simulator.authorization_code("zhang"))
     assert response.status_code == 403

@@ -14,7 +14,7 @@ from flask.testing import FlaskClient
 
 from flask_dingtalk.testing import DingTalkSimulator
 
-from .conftest import FROM_ELSEWHERE, NO_STATES, AppFactory, build_site, come_back, query_of, start
+from .helpers import FROM_ELSEWHERE, NO_STATES, AppFactory, build_site, come_back, query_of, start
 from .markup import links, tags, with_attribute
 
 NOON = "2030-01-01 12:00:00"

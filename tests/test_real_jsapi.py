@@ -26,9 +26,12 @@ from werkzeug.wrappers import Request, Response
 
 from flask_dingtalk.testing import DingTalkSimulator
 
-from .conftest import AppFactory
+from .chromium import PHONE
+from .helpers import IN_CLIENT, AppFactory
+from .server import serving
 from .test_simulator_browser import PAGE
-from .windows import IN_CLIENT, PHONE, serving
+
+pytestmark = pytest.mark.npm
 
 LIBRARY: Final = Path(__file__).parents[1] / "build" / "jsapi" / "dingtalk.open.js"
 CLIENT: Final = Path(__file__).with_name("jsapi") / "client.js"
@@ -162,17 +165,17 @@ def portal(make_app: AppFactory) -> Iterator[Callable[[str], str]]:
 
 
 @pytest.fixture
-def window_of(browser: Browser, site: Site) -> Iterator[OpenWindow]:
+def window_of(chromium: Browser, site: Site) -> Iterator[OpenWindow]:
     """Open windows of clients, or of an ordinary browser; nothing may go wrong in them."""
     contexts: list[BrowserContext] = []
     windows: list[Window] = []
 
     def open_window(client: str | None = None) -> Window:
-        context = browser.new_context(
+        context = chromium.new_context(
             viewport={"width": PHONE[0], "height": PHONE[1]},
             user_agent=USER_AGENTS[client] if client else None,
         )
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(30_000)
         contexts.append(context)
         window = Window(context.new_page(), site)
         windows.append(window)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from flask_dingtalk.redirects import local_target
 from flask_dingtalk.testing import DingTalkSimulator
 
-from .conftest import come_back, start
+from .helpers import come_back, start
 
 ORIGIN = "https://portal.example.com"
 

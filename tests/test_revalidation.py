@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-import time_machine
 from cachelib import SimpleCache
 from flask import Flask
 from flask.testing import FlaskClient
@@ -18,19 +15,13 @@ from flask_dingtalk import DingTalkUser, login_required, token_refreshed, user_l
 from flask_dingtalk.testing import DingTalkSimulator, signed_in
 from flask_dingtalk.testing.people import Role
 
-from .conftest import AppFactory, load_at_once
+from .helpers import AppFactory, Later, called, load_at_once
 
 AFTER = 900
 GRACE = 3600
 
-Later = Callable[[float], None]
-
-
-@pytest.fixture
-def later() -> Iterator[Later]:
-    """Let time pass for the site."""
-    with time_machine.travel(datetime.now(UTC)) as clock:
-        yield lambda seconds: clock.shift(seconds)
+# Before anybody signs in: their first check is dated by the clock that `later` moves.
+pytestmark = pytest.mark.usefixtures("later")
 
 
 @pytest.fixture
@@ -40,21 +31,8 @@ def app(make_app: AppFactory) -> Flask:
         DINGTALK_MEMBERS_ONLY=True,
         DINGTALK_REVALIDATE_AFTER=AFTER,
         DINGTALK_REVALIDATE_GRACE=GRACE,
-        DINGTALK_TIMEOUT=(0.3, 0.3),
+        DINGTALK_TIMEOUT=(1, 1),
     )
-
-
-@pytest.fixture
-def member(client: FlaskClient, simulator: DingTalkSimulator, later: Later) -> FlaskClient:
-    """Open a browser in which a member signed in, and forget the calls that took."""
-    simulator.sign_in(client, "zhang")
-    simulator.calls.clear()
-    return client
-
-
-def called(simulator: DingTalkSimulator) -> list[str]:
-    """Name what was called, a refresh by its grant."""
-    return [call.grant_type or call.endpoint for call in simulator.calls]
 
 
 def test_before_its_time_nobody_is_asked(

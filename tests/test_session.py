@@ -19,7 +19,7 @@ from itsdangerous import base64_decode
 from flask_dingtalk import ConfigurationError, DingTalkToken, DingTalkUser
 from flask_dingtalk.testing import DingTalkSimulator, signed_in
 
-from .conftest import SECRET_KEY, AppFactory, build_site, come_back, start
+from .helpers import SECRET_KEY, AppFactory, build_site, come_back, start
 
 TYPICAL: dict[str, Any] = {
     "nick": "张小明",

@@ -10,7 +10,7 @@ from flask import Flask
 
 from flask_dingtalk import ConfigurationError, DingTalk
 
-from .conftest import AppFactory
+from .helpers import AppFactory
 
 CREDENTIALS = {"DINGTALK_CLIENT_ID": "ding1", "DINGTALK_CLIENT_SECRET": "secret-of-ding1"}
 

@@ -14,7 +14,9 @@ from werkzeug.wrappers import Request, Response
 
 from flask_dingtalk.testing import DingTalkSimulator
 
-from .windows import DESKTOP, IN_CLIENT, PHONE, SIZES, OpenWindow, serving
+from .chromium import DESKTOP, PHONE, SIZES, OpenWindow
+from .helpers import IN_CLIENT
+from .server import serving
 
 #: Calls what the test asks for and writes down how it ends, without anything that a strict
 #: Content-Security-Policy forbids.
@@ -290,13 +292,13 @@ def test_scan_at_another_origin_has_no_effect(visitor: Visitor) -> None:
 
 
 def test_success_is_told_to_nobody_who_claims_another_origin(
-    browser: Browser, visitor: Visitor
+    chromium: Browser, visitor: Visitor
 ) -> None:
     """A page that opens the frame itself, and lies, does not get the code."""
     visitor.site.show_qr()
     visitor.open()
     source = visitor.page.locator("iframe").get_attribute("src")
-    context = browser.new_context(locale="en-US")
+    context = chromium.new_context(locale="en-US")
     thief = Visitor(context.new_page(), visitor.site)
     visitor.site.page = (
         f'<iframe src="{str(source).replace("&", "&amp;")}"></iframe><ol id="log"></ol>'

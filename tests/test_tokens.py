@@ -6,13 +6,12 @@ import io
 import json
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-import time_machine
 from flask import Flask, jsonify
 from flask.testing import FlaskClient
 from flask.typing import ResponseReturnValue
@@ -31,30 +30,10 @@ from flask_dingtalk import (
 from flask_dingtalk.testing import DingTalkSimulator, signed_in
 from flask_dingtalk.token_rotations import TokenRotations
 
-from .conftest import AppFactory, load_at_once
+from .helpers import AppFactory, Later, called, load_at_once
 from .stub import TOKEN, Answer, Asked, StubDingTalk
 
 TWO_HOURS = 7200
-
-
-@pytest.fixture
-def member(client: FlaskClient, simulator: DingTalkSimulator) -> FlaskClient:
-    """Open a browser in which somebody signed in, and forget the calls that took."""
-    simulator.sign_in(client, "zhang")
-    simulator.calls.clear()
-    return client
-
-
-@pytest.fixture
-def later() -> Iterator[Callable[[float], None]]:
-    """Let time pass for the site; the simulator has a clock of its own on top of that."""
-    with time_machine.travel(datetime.now(UTC)) as clock:
-        yield lambda seconds: clock.shift(seconds)
-
-
-def called(simulator: DingTalkSimulator) -> list[str]:
-    """Name what was called, a refresh by its grant."""
-    return [call.grant_type or call.endpoint for call in simulator.calls]
 
 
 def test_a_call_goes_out_as_the_signed_in_user(
@@ -86,7 +65,7 @@ def test_a_call_without_a_user_token_says_so(app: Flask) -> None:
 
 
 def test_an_access_token_that_ended_is_refreshed_before_the_call(
-    member: FlaskClient, simulator: DingTalkSimulator, later: Callable[[float], None]
+    member: FlaskClient, simulator: DingTalkSimulator, later: Later
 ) -> None:
     """The user notices nothing, and the new pair is kept."""
     later(TWO_HOURS)
@@ -97,7 +76,7 @@ def test_an_access_token_that_ended_is_refreshed_before_the_call(
 
 
 def test_an_access_token_about_to_end_counts_as_ended(
-    member: FlaskClient, simulator: DingTalkSimulator, later: Callable[[float], None]
+    member: FlaskClient, simulator: DingTalkSimulator, later: Later
 ) -> None:
     """A minute ahead, so that it does not end on the way."""
     later(TWO_HOURS - 50)
@@ -186,7 +165,7 @@ def test_a_dead_refresh_token_is_not_sent_again(
 
 
 def test_a_refresh_token_whose_answer_got_lost_is_never_sent_again(
-    member: FlaskClient, simulator: DingTalkSimulator, later: Callable[[float], None]
+    member: FlaskClient, simulator: DingTalkSimulator, later: Later
 ) -> None:
     """Not by a later request either; only a new sign-in helps."""
     later(TWO_HOURS)
@@ -209,7 +188,7 @@ def test_a_refresh_token_whose_answer_got_lost_is_never_sent_again(
 def test_a_refresh_that_dingtalk_did_not_carry_out_can_be_tried_again(
     member: FlaskClient,
     simulator: DingTalkSimulator,
-    later: Callable[[float], None],
+    later: Later,
     failure: dict[str, Any],
 ) -> None:
     """It said so itself."""
@@ -220,7 +199,7 @@ def test_a_refresh_that_dingtalk_did_not_carry_out_can_be_tried_again(
 
 
 def test_a_refresh_that_failed_on_dingtalks_side_may_have_happened(
-    member: FlaskClient, simulator: DingTalkSimulator, later: Callable[[float], None]
+    member: FlaskClient, simulator: DingTalkSimulator, later: Later
 ) -> None:
     """So it is not tried again."""
     later(TWO_HOURS)
@@ -231,7 +210,7 @@ def test_a_refresh_that_failed_on_dingtalks_side_may_have_happened(
 
 
 def test_a_refresh_that_ended_at_a_proxy_can_be_tried_again(
-    later: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
+    later: Later, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """DingTalk never saw it."""
     with StubDingTalk() as stub:
@@ -245,7 +224,7 @@ def test_a_refresh_that_ended_at_a_proxy_can_be_tried_again(
 
 
 def test_a_request_that_is_killed_while_it_refreshes_spends_the_refresh_token(
-    later: Callable[[float], None],
+    later: Later,
 ) -> None:
     """It may have arrived; nobody sends it again."""
 
@@ -307,7 +286,7 @@ def test_a_listener_that_fails_loses_no_tokens(
 
 
 def test_a_refresh_that_never_reached_dingtalk_can_be_tried_again(
-    later: Callable[[float], None],
+    later: Later,
 ) -> None:
     """Nobody listened, so nothing was spent."""
     with socket.socket() as free:
@@ -333,7 +312,7 @@ def test_a_refresh_that_never_reached_dingtalk_can_be_tried_again(
 
 
 def test_an_answer_without_refresh_token_leaves_the_old_one_in_force(
-    later: Callable[[float], None],
+    later: Later,
 ) -> None:
     """RFC 6749, section 6."""
     with StubDingTalk() as stub:
@@ -348,7 +327,7 @@ def test_an_answer_without_refresh_token_leaves_the_old_one_in_force(
 
 
 def test_a_lost_answer_to_a_refresh_is_not_followed_by_a_second_one_in_the_same_call(
-    member: FlaskClient, simulator: DingTalkSimulator, later: Callable[[float], None]
+    member: FlaskClient, simulator: DingTalkSimulator, later: Later
 ) -> None:
     """It may have been processed: the refresh token works once."""
     later(TWO_HOURS)
@@ -358,7 +337,7 @@ def test_a_lost_answer_to_a_refresh_is_not_followed_by_a_second_one_in_the_same_
 
 
 def test_a_refresh_that_returns_the_same_pair_extends_it(
-    simulator: DingTalkSimulator, later: Callable[[float], None]
+    simulator: DingTalkSimulator, later: Later
 ) -> None:
     """Whether DingTalk replaces the tokens at a refresh is public experience, not its document."""
     with StubDingTalk() as stub:
@@ -378,7 +357,7 @@ def test_a_refresh_that_returns_the_same_pair_extends_it(
 
 
 def test_requests_that_find_the_token_ended_at_the_same_time_refresh_it_once(
-    app: Flask, member: FlaskClient, simulator: DingTalkSimulator, later: Callable[[float], None]
+    app: Flask, member: FlaskClient, simulator: DingTalkSimulator, later: Later
 ) -> None:
     """Twenty of them, with one cookie."""
     later(TWO_HOURS)
@@ -394,7 +373,7 @@ def test_requests_that_find_the_token_ended_at_the_same_time_refresh_it_once(
 
 
 def test_a_cookie_with_the_old_pair_finds_the_new_one(
-    app: Flask, member: FlaskClient, simulator: DingTalkSimulator, later: Callable[[float], None]
+    app: Flask, member: FlaskClient, simulator: DingTalkSimulator, later: Later
 ) -> None:
     """Also generations later; a newer pair is never replaced by an older one."""
     old = member.get_cookie("session")
@@ -412,7 +391,7 @@ def test_a_cookie_with_the_old_pair_finds_the_new_one(
 
 
 def test_those_who_wait_for_a_refresh_that_fails_get_its_error_and_do_not_try_in_turn(
-    make_app: AppFactory, simulator: DingTalkSimulator, later: Callable[[float], None]
+    make_app: AppFactory, simulator: DingTalkSimulator, later: Later
 ) -> None:
     """A DingTalk that does not answer is waited for once."""
     app = make_app(DINGTALK_TIMEOUT=(1, 1))
@@ -447,13 +426,6 @@ def stub_app(stub: StubDingTalk) -> Flask:
 def ended_token() -> DingTalkToken:
     """Make a token that has to be refreshed."""
     return DingTalkToken("old", "old-refresh", datetime.now(UTC) - timedelta(hours=1), "ding1")
-
-
-@pytest.fixture
-def stub() -> Iterator[StubDingTalk]:
-    """Run a DingTalk that says what it is told to."""
-    with StubDingTalk() as running:
-        yield running
 
 
 @pytest.fixture

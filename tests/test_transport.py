@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import gc
 import gzip
 import socket
@@ -14,40 +13,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+import trustme
 from flask import Flask
 from flask.testing import FlaskClient
 
 from flask_dingtalk.testing import DingTalkSimulator
 
-from .conftest import build_site, come_back, start
+from .helpers import build_site, endpoints, sign_in_with, site_on
 from .stub import PROFILE, TOKEN, Answer, StubDingTalk
-
-
-@pytest.fixture
-def stub() -> Iterator[StubDingTalk]:
-    """Run a DingTalk that says what it is told to."""
-    with StubDingTalk() as running:
-        yield running
 
 
 @pytest.fixture
 def browser(stub: StubDingTalk) -> FlaskClient:
     """Open a browser on a site that talks to the stub."""
-    return site(stub).test_client()
-
-
-def site(stub: StubDingTalk, **settings: Any) -> Flask:
-    """Build a site that talks to the stub."""
-    return build_site(stub.settings | {"SECRET_KEY": "k", "TESTING": True} | settings)
-
-
-def sign_in(browser: FlaskClient) -> Any:
-    """Come back from DingTalk with a code."""
-    return come_back(browser, start(browser), "c0de")
+    return site_on(stub).test_client()
 
 
 # --- Connections ---------------------------------------------------------------------------------
@@ -70,7 +49,7 @@ def test_a_connection_that_dingtalk_closed_is_replaced_unnoticed(
     simulator.sign_in(client, "zhang")
     simulator.close_connections()
     assert simulator.sign_in(client, "li").status_code == 302
-    assert [call.endpoint for call in simulator.calls] == ["userAccessToken", "users/me"] * 2
+    assert endpoints(simulator) == ["userAccessToken", "users/me"] * 2
     assert simulator.connections == 2
 
 
@@ -91,7 +70,7 @@ def test_when_nobody_listens_the_sign_in_fails_at_once_and_can_be_tried_again() 
     base = {"DINGTALK_CLIENT_ID": "a", "DINGTALK_CLIENT_SECRET": "b", "SECRET_KEY": "k"}
     app = build_site(base | {"DINGTALK_API_BASE_URL": f"http://127.0.0.1:{port}"})
     client = app.test_client()
-    response = sign_in(client)
+    response = sign_in_with(client)
     assert (response.status_code, "dingtalk_unavailable" in response.text) == (502, True)
 
 
@@ -99,7 +78,7 @@ def test_a_host_without_address_is_unavailable() -> None:
     """The name server does not know it."""
     base = {"DINGTALK_CLIENT_ID": "a", "DINGTALK_CLIENT_SECRET": "b", "SECRET_KEY": "k"}
     app = build_site(base | {"DINGTALK_API_BASE_URL": "https://dingtalk.invalid"})
-    assert sign_in(app.test_client()).status_code == 502
+    assert sign_in_with(app.test_client()).status_code == 502
 
 
 def test_cookies_of_one_users_call_do_not_go_out_with_the_next(
@@ -108,8 +87,8 @@ def test_cookies_of_one_users_call_do_not_go_out_with_the_next(
     """The client keeps nothing of anybody."""
     stub.token = Answer(TOKEN, headers={"Set-Cookie": "user=zhang; Path=/"})
     stub.user = Answer(PROFILE, headers={"Set-Cookie": "user=zhang; Path=/"})
-    sign_in(browser)
-    sign_in(browser)
+    sign_in_with(browser)
+    sign_in_with(browser)
     assert len(stub.asked) == 4
     assert not any("cookie" in asked.headers for asked in stub.asked)
 
@@ -120,14 +99,14 @@ def test_credentials_in_a_netrc_file_are_not_sent(
     """What another tool left there is none of DingTalk's business."""
     (tmp_path / "netrc").write_text("machine localhost login me password mine\n")
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    sign_in(site(stub).test_client())
+    sign_in_with(site_on(stub).test_client())
     assert not any("authorization" in asked.headers for asked in stub.asked)
 
 
 def test_redirects_are_not_followed(browser: FlaskClient, stub: StubDingTalk) -> None:
     """They would carry the secret elsewhere."""
     stub.token = Answer(TOKEN, 307, {"Location": stub.url + "/elsewhere"})
-    assert sign_in(browser).status_code == 502
+    assert sign_in_with(browser).status_code == 502
     assert len(stub.asked) == 1
 
 
@@ -137,7 +116,7 @@ def test_a_redirect_to_nowhere_is_no_error_of_ours(
 ) -> None:
     """Whatever its address is made of."""
     stub.token = Answer(TOKEN, 302, {"Location": location})
-    assert sign_in(browser).status_code == 502
+    assert sign_in_with(browser).status_code == 502
 
 
 # --- Bounds --------------------------------------------------------------------------------------
@@ -151,7 +130,7 @@ def test_an_answer_without_end_is_not_read_to_its_end(
 ) -> None:
     """Two MiB are a hundred times what any answer has."""
     setattr(stub, call, Answer(body=TOO_LONG))
-    response = sign_in(browser)
+    response = sign_in_with(browser)
     assert (response.status_code, "dingtalk_unavailable" in response.text) == (502, True)
 
 
@@ -169,7 +148,7 @@ def test_a_compressed_answer_is_bounded_too(
 ) -> None:
     """By what it would become."""
     stub.token = Answer(body=compressed, headers={"Content-Encoding": "gzip"})
-    assert sign_in(browser).status_code == 502
+    assert sign_in_with(browser).status_code == 502
 
 
 def test_an_answer_that_only_says_it_is_compressed_is_empty(
@@ -177,7 +156,7 @@ def test_an_answer_that_only_says_it_is_compressed_is_empty(
 ) -> None:
     """A proxy may say so of nothing at all; that is still no token."""
     stub.token = Answer(body=b"", headers={"Content-Encoding": "gzip"})
-    assert sign_in(browser).status_code == 502
+    assert sign_in_with(browser).status_code == 502
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -186,7 +165,7 @@ def test_lengths_that_contradict_each_other_are_dingtalks_mistake(
 ) -> None:
     """With a page that offers another try."""
     stub.token = Answer(TOKEN, headers={"Content-Length": "10, 20", "Connection": "close"})
-    response = sign_in(browser)
+    response = sign_in_with(browser)
     assert (response.status_code, "dingtalk_unavailable" in response.text) == (502, True)
     # urllib3 leaves that socket to the garbage collector; here, and not in the next test.
     gc.collect()
@@ -199,7 +178,7 @@ def test_a_proxy_that_cannot_work_is_unavailability(
     """Somebody set it in the environment."""
     monkeypatch.setenv("http_proxy", proxy)
     monkeypatch.setenv("no_proxy", "")
-    response = sign_in(site(stub).test_client())
+    response = sign_in_with(site_on(stub).test_client())
     assert (response.status_code, "dingtalk_unavailable" in response.text) == (502, True)
 
 
@@ -209,7 +188,7 @@ def test_an_answer_that_a_proxy_compressed_is_read(
     """Although we ask for plain ones."""
     body = gzip.compress(Answer(TOKEN).encoded())
     stub.token = Answer(body=body, headers={"Content-Encoding": "gzip"})
-    assert sign_in(browser).status_code == 302
+    assert sign_in_with(browser).status_code == 302
     assert stub.asked[0].headers["accept-encoding"] == "identity"
 
 
@@ -218,62 +197,46 @@ def test_an_answer_that_breaks_off_signs_nobody_in(
 ) -> None:
     """Fewer bytes than were promised."""
     stub.token = Answer(TOKEN, headers={"Content-Length": "5000", "Connection": "close"})
-    assert sign_in(browser).status_code == 502
+    assert sign_in_with(browser).status_code == 502
     assert browser.get("/").text == "nobody"
 
 
 def test_an_answer_that_stalls_half_way_is_a_timeout(stub: StubDingTalk) -> None:
     """The read timeout holds for each part of an answer."""
     stub.token = Answer(TOKEN, headers={"Content-Length": "5000"})
-    client = site(stub, DINGTALK_TIMEOUT=(1, 0.3)).test_client()
-    assert sign_in(client).status_code == 504
+    client = site_on(stub, DINGTALK_TIMEOUT=(1, 0.3)).test_client()
+    assert sign_in_with(client).status_code == 504
 
 
 # --- TLS -----------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a certificate for localhost that is its own authority; return the file with both."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    file = tmp_path_factory.mktemp("tls") / "both.pem"
-    file.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-        + certificate.public_bytes(serialization.Encoding.PEM)
-    )
+def issuer() -> trustme.CA:
+    """Found a certificate authority."""
+    return trustme.CA()
+
+
+@pytest.fixture(scope="module")
+def authority(issuer: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the file with the certificate of that authority."""
+    file = tmp_path_factory.mktemp("tls") / "authority.pem"
+    issuer.cert_pem.write_to_path(str(file))
     return file
 
 
 @pytest.fixture
-def over_tls(authority: Path) -> Iterator[StubDingTalk]:
-    """Run the stub behind that certificate."""
+def over_tls(issuer: trustme.CA) -> Iterator[StubDingTalk]:
+    """Run the stub behind a certificate for localhost."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(authority)
+    issuer.issue_cert("localhost").configure_cert(context)
     with StubDingTalk(context) as running:
         yield running
 
 
 def test_a_certificate_of_an_unknown_authority_is_refused(over_tls: StubDingTalk) -> None:
     """Somebody stands in between; nothing is sent."""
-    assert sign_in(site(over_tls).test_client()).status_code == 502
+    assert sign_in_with(site_on(over_tls).test_client()).status_code == 502
     assert over_tls.asked == []
 
 
@@ -282,10 +245,10 @@ def test_an_authority_of_the_companys_own_is_named_in_the_environment(
 ) -> None:
     """As requests documents it: REQUESTS_CA_BUNDLE."""
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority))
-    client = site(over_tls).test_client()
+    client = site_on(over_tls).test_client()
     client.get("/dingtalk/login").close()  # the moment at which certificates are read
-    assert sign_in(client).status_code == 302
-    assert sign_in(client).status_code == 302
+    assert sign_in_with(client).status_code == 302
+    assert sign_in_with(client).status_code == 302
     assert len({asked.connection for asked in over_tls.asked}) == 1
 
 
@@ -293,12 +256,12 @@ def test_an_authority_may_be_named_while_the_site_runs(
     over_tls: StubDingTalk, authority: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What the environment said is not kept beyond a change of it; nor are its connections."""
-    client = site(over_tls).test_client()
-    assert sign_in(client).status_code == 502
+    client = site_on(over_tls).test_client()
+    assert sign_in_with(client).status_code == 502
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority))
-    assert sign_in(client).status_code == 302
+    assert sign_in_with(client).status_code == 302
     monkeypatch.delenv("REQUESTS_CA_BUNDLE")
-    assert sign_in(client).status_code == 502
+    assert sign_in_with(client).status_code == 502
 
 
 def test_a_certificate_for_another_host_is_refused(
@@ -307,8 +270,8 @@ def test_a_certificate_for_another_host_is_refused(
     """Even of a known authority."""
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority))
     url = over_tls.url.replace("localhost", "127.0.0.1")
-    client = site(over_tls, DINGTALK_API_BASE_URL=url).test_client()
-    assert sign_in(client).status_code == 502
+    client = site_on(over_tls, DINGTALK_API_BASE_URL=url).test_client()
+    assert sign_in_with(client).status_code == 502
     assert over_tls.asked == []
 
 
@@ -317,9 +280,9 @@ def test_certificates_that_cannot_be_read_are_unavailability(
 ) -> None:
     """Both at the warm-up, where it does not matter yet, and at the callback."""
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nonexistent.pem")
-    client = site(over_tls).test_client()
+    client = site_on(over_tls).test_client()
     client.get("/dingtalk/login").close()
-    assert sign_in(client).status_code == 502
+    assert sign_in_with(client).status_code == 502
 
 
 def test_certificates_may_stand_in_a_directory(
@@ -327,7 +290,7 @@ def test_certificates_may_stand_in_a_directory(
 ) -> None:
     """REQUESTS_CA_BUNDLE may name one; an empty one trusts nobody."""
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path))
-    assert sign_in(site(over_tls).test_client()).status_code == 502
+    assert sign_in_with(site_on(over_tls).test_client()).status_code == 502
     assert over_tls.asked == []
 
 

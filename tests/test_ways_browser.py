@@ -17,8 +17,9 @@ from playwright.sync_api import FrameLocator, Locator, Page, expect
 
 from flask_dingtalk.testing import DingTalkSimulator
 
-from .conftest import SECRET_KEY, build_site
-from .windows import DESKTOP, IN_CLIENT, PHONE, SIZES, SMALL_PHONE, OpenWindow, Quiet, serving
+from .chromium import DESKTOP, PHONE, SIZES, SMALL_PHONE, OpenWindow
+from .helpers import IN_CLIENT, SECRET_KEY, build_site, endpoints
+from .server import serving
 
 #: What the page's own script writes into the console where the code is of no use.
 TOLD = "DingTalk's QR code:"
@@ -136,7 +137,7 @@ class Visitor:
 def site(simulator: DingTalkSimulator) -> Iterator[Site]:
     """Serve a site, with a sign-in page unless the test builds it otherwise."""
     site = Site(simulator)
-    with serving(site, Quiet) as site.address:
+    with serving(site) as site.address:
         site.build(DINGTALK_LOGIN_PAGE=True)
         yield site
 
@@ -180,7 +181,7 @@ def test_a_script_that_calls_back_twice_signs_in_once(site: Site, visitor: Visit
     visitor.decide()
     visitor.is_signed_in()
     assert visitor.callbacks == 1
-    calls = [call.endpoint for call in site.simulator.calls]
+    calls = endpoints(site.simulator)
     assert calls == ["userAccessToken", "users/me"]
 
 
@@ -628,7 +629,7 @@ def test_inside_the_client_nobody_has_to_tap(in_app: Site, phone: Visitor) -> No
     in_app.simulator.in_client_user = "li"
     phone.open("/report?month=5")
     phone.is_signed_in("李四", path="/report?month=5")
-    calls = [call.endpoint for call in in_app.simulator.calls]
+    calls = endpoints(in_app.simulator)
     assert calls == ["token", "accessToken", "getuserinfo"]
 
 

@@ -7,7 +7,6 @@ name is taken from either.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -19,31 +18,19 @@ from hypothesis import strategies as st
 from flask_dingtalk import DingTalkToken, DingTalkUser, user_logged_in
 from flask_dingtalk.messages import ERRORS
 
-from .conftest import build_site, come_back, start
+from .helpers import build_site, sign_in_with, site_on
 from .stub import PROFILE, TOKEN, Answer, StubDingTalk
-
-
-@pytest.fixture
-def stub() -> Iterator[StubDingTalk]:
-    """Run a DingTalk that says what it is told to."""
-    with StubDingTalk() as running:
-        yield running
 
 
 @pytest.fixture
 def browser(stub: StubDingTalk) -> FlaskClient:
     """Open a browser on a site that talks to the stub."""
-    return build_site(stub.settings | {"SECRET_KEY": "k", "TESTING": True}).test_client()
-
-
-def sign_in(browser: FlaskClient, code: str = "c0de") -> Any:
-    """Come back from DingTalk with a code."""
-    return come_back(browser, start(browser), code)
+    return site_on(stub).test_client()
 
 
 def test_the_token_request_is_dingtalks(browser: FlaskClient, stub: StubDingTalk) -> None:
     """JSON in camelCase, no form, no Basic authentication, nothing that was not asked for."""
-    sign_in(browser)
+    sign_in_with(browser)
     asked = stub.asked[0]
     assert (asked.method, asked.path) == ("POST", "/v1.0/oauth2/userAccessToken")
     assert asked.headers["content-type"] == "application/json"
@@ -58,7 +45,7 @@ def test_the_token_request_is_dingtalks(browser: FlaskClient, stub: StubDingTalk
 
 def test_the_profile_request_is_dingtalks(browser: FlaskClient, stub: StubDingTalk) -> None:
     """The token in DingTalk's header, and nowhere else."""
-    sign_in(browser)
+    sign_in_with(browser)
     asked = stub.asked[1]
     assert (asked.method, asked.path) == ("GET", "/v1.0/contact/users/me")
     assert asked.headers["x-acs-dingtalk-access-token"] == "0123456789abcdef0123456789abcdef"
@@ -69,7 +56,7 @@ def test_the_profile_request_is_dingtalks(browser: FlaskClient, stub: StubDingTa
 def test_the_refresh_request_is_dingtalks(browser: FlaskClient, stub: StubDingTalk) -> None:
     """The same address, with refreshToken and its grantType."""
     stub.token = Answer(TOKEN | {"expireIn": 1})
-    sign_in(browser)
+    sign_in_with(browser)
     stub.asked.clear()
     browser.get("/call")
     assert stub.asked[0].path == "/v1.0/oauth2/userAccessToken"
@@ -84,7 +71,7 @@ def test_the_refresh_request_is_dingtalks(browser: FlaskClient, stub: StubDingTa
 @pytest.mark.parametrize("code", ["a+b/c=d&e", "%2B", "a b", "c" * 256], ids=ascii)
 def test_a_code_arrives_as_it_was(browser: FlaskClient, stub: StubDingTalk, code: str) -> None:
     """Through address, form and JSON."""
-    sign_in(browser, code)
+    sign_in_with(browser, code)
     assert json.loads(stub.asked[0].body)["code"] == code
 
 
@@ -96,7 +83,7 @@ def test_the_profile_is_read_as_documented(browser: FlaskClient, stub: StubDingT
         seen.append((user, token))
 
     with user_logged_in.connected_to(listen):
-        sign_in(browser)
+        sign_in_with(browser)
     user, token = seen[0]
     assert user == DingTalkUser(
         union_id="zYxWvUtSrQpOnMlKjIhGfEdCiEiE",
@@ -145,7 +132,7 @@ def test_a_token_of_another_shape_signs_nobody_in(
 ) -> None:
     """It is DingTalk's mistake and shown as such."""
     stub.token = Answer(TOKEN | change)
-    response = sign_in(browser)
+    response = sign_in_with(browser)
     assert (response.status_code, "dingtalk_unavailable" in response.text) == (502, True)
     assert browser.get("/").text == "nobody"
 
@@ -168,7 +155,7 @@ def test_a_token_with_harmless_surprises_is_good(
 ) -> None:
     """Samples of the documents put numbers in quotes; fields may be added."""
     stub.token = Answer(TOKEN | change)
-    assert sign_in(browser).status_code == 302
+    assert sign_in_with(browser).status_code == 302
 
 
 @pytest.mark.parametrize(
@@ -181,7 +168,7 @@ def test_a_profile_without_identity_signs_nobody_in(
 ) -> None:
     """The rest of it identifies nobody."""
     stub.user = Answer(PROFILE | change)
-    assert sign_in(browser).status_code == 502
+    assert sign_in_with(browser).status_code == 502
     assert browser.get("/").text == "nobody"
 
 
@@ -197,7 +184,7 @@ def test_every_other_field_may_be_missing_or_strange(
     """The person is in, and every page that shows them works."""
     profile = {key: field for key, field in PROFILE.items() if key != name}
     stub.user = Answer(profile if value is ... else profile | {name: value})
-    assert sign_in(browser).status_code == 302
+    assert sign_in_with(browser).status_code == 302
     assert browser.get("/whoami").status_code == 200
     assert browser.get("/").status_code == 200
 
@@ -209,7 +196,7 @@ def test_a_profile_nested_without_end_signs_nobody_in(
     """Python itself would give up on it, here or at the next request."""
     nested = b'{"unionId": "u", "x": ' + b"[" * depth + b"]" * depth + b"}"
     stub.user = Answer(body=nested)
-    assert sign_in(browser).status_code == 502
+    assert sign_in_with(browser).status_code == 502
 
 
 @pytest.mark.parametrize(
@@ -236,7 +223,7 @@ def test_what_is_no_json_object_signs_nobody_in(
 ) -> None:
     """Whichever call answers it."""
     setattr(stub, call, Answer(body=body))
-    response = sign_in(browser)
+    response = sign_in_with(browser)
     assert (response.status_code, "dingtalk_unavailable" in response.text) == (502, True)
     assert browser.get("/").text == "nobody"
 
@@ -255,7 +242,7 @@ def test_an_error_is_recognised_in_every_spelling_of_its_keys(
 ) -> None:
     """The official SDK reads two."""
     stub.token = Answer(content, 400)
-    assert "configuration_error" in sign_in(browser).text
+    assert "configuration_error" in sign_in_with(browser).text
 
 
 @pytest.mark.parametrize(
@@ -267,7 +254,7 @@ def test_an_error_without_a_known_code_is_still_an_error(
 ) -> None:
     """By its status."""
     stub.token = Answer(content, status)
-    assert sign_in(browser).status_code == 502
+    assert sign_in_with(browser).status_code == 502
 
 
 @pytest.mark.parametrize(
@@ -279,7 +266,7 @@ def test_a_missing_permission_may_come_without_its_name(
     """Or with one of another shape."""
     code = "Forbidden.AccessDenied.AccessTokenPermissionDenied"
     stub.user = Answer({"code": code, "message": "x", "accessdenieddetail": detail}, 403)
-    assert "configuration_error" in sign_in(browser).text
+    assert "configuration_error" in sign_in_with(browser).text
 
 
 @pytest.mark.parametrize(
@@ -303,7 +290,7 @@ def test_an_error_of_the_old_kind_in_a_200_is_noticed(
 ) -> None:
     """An unknown path of the new API can answer so, and a ban of the address does."""
     stub.user = Answer(PROFILE | content)
-    response = sign_in(browser)
+    response = sign_in_with(browser)
     if error_code is None:
         assert response.status_code == 302
     else:
@@ -326,11 +313,10 @@ STATUSES = st.sampled_from([200, 200, 200, 201, 204, 301, 400, 401, 403, 404, 42
 
 
 @pytest.fixture(scope="module")
-def lasting() -> Iterator[tuple[StubDingTalk, Flask]]:
-    """Run one DingTalk and one site for many examples."""
-    with StubDingTalk() as running:
-        settings = running.settings | {"SECRET_KEY": "k", "DINGTALK_TIMEOUT": (1, 1)}
-        yield running, build_site(settings)
+def lasting(lasting_stub: StubDingTalk) -> tuple[StubDingTalk, Flask]:
+    """Have one DingTalk and one site for many examples."""
+    settings = lasting_stub.settings | {"SECRET_KEY": "k", "DINGTALK_TIMEOUT": (1, 1)}
+    return lasting_stub, build_site(settings)
 
 
 @given(token=TOKENS, profile=PROFILES, statuses=st.tuples(STATUSES, STATUSES), good=st.booleans())
@@ -348,7 +334,7 @@ def test_whatever_dingtalk_sends_ends_in_a_sign_in_or_on_a_page(
     stub.token = Answer(TOKEN) if good else Answer(token, statuses[0])
     stub.user = Answer(PROFILE | profile if isinstance(profile, dict) else profile, statuses[1])
     client = app.test_client()
-    response = sign_in(client)
+    response = sign_in_with(client)
     signed_in = client.get("/whoami").json
     assert signed_in is not None
     if response.status_code == 302:

@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import (
-    Browser,
-    BrowserContext,
-    ConsoleMessage,
-    Page,
-    Request,
-    sync_playwright,
-)
-from werkzeug.serving import WSGIRequestHandler, make_server
 
-#: As the DingTalk client on a phone sends it, in short.
-IN_CLIENT = "Mozilla/5.0 (Linux; Android 14) AppleWebKit/537.36 AliApp(DingTalk/7.6.50)"
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request
+
 Size = tuple[int, int]
 DESKTOP, PHONE, SMALL_PHONE = (1280, 800), (390, 844), (320, 640)
 SIZES = [pytest.param(DESKTOP, id="desktop"), pytest.param(PHONE, id="phone")]
@@ -55,47 +45,31 @@ class OpenWindow(Protocol):
         """Return the page of a new window."""
 
 
-class Quiet(WSGIRequestHandler):
-    """Logs no addresses: that of the callback holds a code."""
-
-    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Say nothing."""
-
-
-@contextmanager
-def serving(application: Any, handler: type[WSGIRequestHandler] | None = None) -> Iterator[str]:
-    """Serve something on a free port; the value is its address."""
-    server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
+def chromium() -> Iterator[Browser]:
     """Start Chromium, once.
 
     For each module and not for the whole run: Playwright keeps an event loop running in this thread
     as long as it lives, and then no other test could run one.
     """
+    from playwright.sync_api import expect, sync_playwright
+
+    # Only a failure takes so long; a busy machine may take a while.
+    expect.set_options(timeout=30_000)
+
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
+        browser = playwright.chromium.launch(
             executable_path="/usr/bin/chromium",
             args=CHROMIUM,
             # Visitors' browsers keep pages for the way back, so this one shall.
             ignore_default_args=["--disable-back-forward-cache"],
         )
-        yield chromium
-        chromium.close()
+        yield browser
+        browser.close()
 
 
 @pytest.fixture
-def open_window(browser: Browser) -> Iterator[OpenWindow]:
+def open_window(chromium: Browser) -> Iterator[OpenWindow]:
     """Open windows, each of a browser of its own.
 
     After the test, nothing may stand in their consoles, a violated policy included, and none may
@@ -126,7 +100,7 @@ def open_window(browser: Browser) -> Iterator[OpenWindow]:
                 problems.append(message.text)
 
         width, height = size
-        context = browser.new_context(
+        context = chromium.new_context(
             viewport={"width": width, "height": height},
             locale=language,
             color_scheme=colors,
@@ -134,7 +108,7 @@ def open_window(browser: Browser) -> Iterator[OpenWindow]:
             extra_http_headers=headers,
             has_touch=width < 500,
         )
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(30_000)
         contexts.append(context)
         # Of every page of the context, those that a test opens later included.
         context.on("console", note_message)

@@ -1,0 +1,156 @@
+"""What several test modules share: the site under test, the steps of a sign-in, common cases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from flask import Flask, jsonify, session
+from flask.testing import FlaskClient
+from flask.typing import ResponseReturnValue
+
+from flask_dingtalk import DingTalk, current_dingtalk_user, login_required
+
+if TYPE_CHECKING:
+    from flask_dingtalk.testing import DingTalkSimulator
+
+    from .stub import StubDingTalk
+
+SECRET_KEY = "the secret key of the site under test"
+#: As the DingTalk client on a phone sends it, in short.
+IN_CLIENT = "Mozilla/5.0 (Linux; Android 14) AppleWebKit/537.36 AliApp(DingTalk/7.6.50)"
+
+#: What the fixture `make_app` is: builds a site, settings by name.
+AppFactory = Callable[..., Flask]
+#: What the fixture `later` is: lets so many seconds pass.
+Later = Callable[[float], None]
+
+#: What may come as a state and is none that was ever given out.
+NO_STATES = [
+    pytest.param(None, id="missing"),
+    pytest.param("", id="empty"),
+    pytest.param("made-up", id="made up"),
+    pytest.param("A" * 5000, id="long"),
+    pytest.param("中文\x00\n", id="not even ASCII"),
+    pytest.param("AQ==", id="short"),
+]
+#: What a browser sends along with a form of another origin.
+FROM_ELSEWHERE = [
+    pytest.param({"Sec-Fetch-Site": "cross-site"}, id="another site"),
+    pytest.param({"Sec-Fetch-Site": "same-site"}, id="another origin of the same site"),
+    pytest.param({"Origin": "https://evil.example"}, id="an old browser, another site"),
+    pytest.param({"Origin": "http://localhost:8080"}, id="another port"),
+    pytest.param({"Origin": "https://localhost"}, id="another scheme"),
+    pytest.param({"Origin": "null"}, id="a sandbox"),
+]
+
+
+def build_site(config: dict[str, Any]) -> Flask:
+    """Build a small site with one view for each thing that tests ask about."""
+    app = Flask(__name__)
+    app.config.update(config)
+    dingtalk = DingTalk(app)
+
+    @app.get("/")
+    def home() -> str:
+        return current_dingtalk_user.nick or "nobody"
+
+    @app.get("/report")
+    @login_required
+    def report() -> str:
+        return f"Report for {current_dingtalk_user.nick}"
+
+    @app.get("/whoami")
+    def whoami() -> ResponseReturnValue:
+        user, token = current_dingtalk_user, dingtalk.token
+        return jsonify(
+            is_authenticated=user.is_authenticated,
+            union_id=user.union_id,
+            nick=user.nick,
+            corp_id=user.corp_id,
+            has_token=token is not None,
+            expires_at=token.expires_at.isoformat() if token else None,
+        )
+
+    @app.get("/call")
+    @login_required
+    def call() -> ResponseReturnValue:
+        return jsonify(dingtalk.get("/v1.0/contact/users/me").json())
+
+    @app.get("/basket")
+    def basket() -> ResponseReturnValue:
+        return jsonify(session.get("basket"))
+
+    @app.post("/basket")
+    def fill_basket() -> ResponseReturnValue:
+        session["basket"] = ["apples"]
+        return "", 204
+
+    return app
+
+
+def start(client: FlaskClient, next: str | None = None) -> str:
+    """Begin a sign-in and return its state."""
+    query = {} if next is None else {"next": next}
+    location = client.get("/dingtalk/login", query_string=query).headers["Location"]
+    return query_of(location)["state"]
+
+
+def query_of(location: str) -> dict[str, str]:
+    """Return the query of an address, each parameter once."""
+    query = parse_qs(urlsplit(location).query, strict_parsing=True, keep_blank_values=True)
+    assert all(len(values) == 1 for values in query.values())
+    return {name: values[0] for name, values in query.items()}
+
+
+def load_at_once(app: Flask, client: FlaskClient, path: str, number: int) -> list[int]:
+    """Load a page so many times at once, all with the session of one browser; return statuses."""
+    cookie = client.get_cookie("session")
+    assert cookie is not None
+
+    def load(_: int) -> int:
+        browser = app.test_client()
+        browser.set_cookie("session", cookie.value)
+        return browser.get(path).status_code
+
+    with ThreadPoolExecutor(number) as pool:
+        return list(pool.map(load, range(number)))
+
+
+def come_back(client: FlaskClient, state: str, code: str) -> Any:
+    """Load the callback as DingTalk would have the browser do."""
+    return client.get(
+        "/dingtalk/callback", query_string={"code": code, "authCode": code, "state": state}
+    )
+
+
+def patience_for(failure: dict[str, Any]) -> float:
+    """Return a DINGTALK_TIMEOUT that is short only where the failure makes it run out.
+
+    Where it has to run out, the same site still has to manage the calls around that in time, on a
+    busy machine too.
+    """
+    return 1 if "timeout" in failure else 10
+
+
+def site_on(stub: StubDingTalk, **settings: Any) -> Flask:
+    """Build a site that talks to the stub; settings by name."""
+    return build_site(stub.settings | {"SECRET_KEY": "k", "TESTING": True} | settings)
+
+
+def sign_in_with(client: FlaskClient, code: str = "c0de") -> Any:
+    """Begin a sign-in and come back from DingTalk with a code."""
+    return come_back(client, start(client), code)
+
+
+def endpoints(simulator: DingTalkSimulator) -> list[str]:
+    """Name what was called, in order."""
+    return [call.endpoint for call in simulator.calls]
+
+
+def called(simulator: DingTalkSimulator) -> list[str]:
+    """Name what was called, in order, a refresh by its grant."""
+    return [call.grant_type or call.endpoint for call in simulator.calls]
