@@ -45,8 +45,8 @@ def pack(login: Login) -> bytes:
         content["token"] = _pack_token(login.token, login.since)
     if user.employee is not None:
         content["employee"] = user.employee.raw
-        if user.employee.dropped:
-            content["dropped"] = sorted(user.employee.dropped)
+        if user.employee._left_out:
+            content["dropped"] = sorted(user.employee._left_out)
     text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
     return deflate(text.encode(), _DICTIONARY)
 

@@ -138,6 +138,10 @@ class ConfigurationError(DingTalkError):
     error_code = "configuration_error"
 
 
+class FieldNotKept(ConfigurationError):
+    """A field of the record was left out of the session cookie, and is asked for."""
+
+
 class RateLimited(DingTalkError):
     """DingTalk throttles; ``retry_after`` is the number of seconds to wait."""
 

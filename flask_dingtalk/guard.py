@@ -12,7 +12,7 @@ from werkzeug.local import LocalProxy
 
 from . import policy, session
 from .api.models import AnonymousUser, DingTalkUser
-from .errors import DingTalkError, NotPermitted
+from .errors import DingTalkError, FieldNotKept, NotPermitted
 from .responses import json_response, prefers_json
 from .revalidation import still_signed_in
 from .signin import warming_up
@@ -141,17 +141,21 @@ class Guard:
             policy.check_organisation(user, self._corp_ids)
         if self._check is None:
             return
-        verdict: object = self._check(user)
+        try:
+            verdict: object = self._check(user)
+        except FieldNotKept as error:
+            raise NotPermitted(f"the rule of this view: {error.detail}", hint=error.hint) from None
         if verdict is False:
             raise NotPermitted(
                 "the rule of this view does not admit the user",
                 hint="look at the check of its guard; the user may sign in as somebody else",
             )
         if verdict is not True:
+            # A tuple, a response or an awaitable is truthy and would admit everybody.
             if inspect.iscoroutine(verdict):
                 verdict.close()
-            # A tuple, a response or an awaitable is truthy and would admit everybody.
-            raise TypeError(f"check has to return True or False, not {type(verdict).__name__}")
+            found = "something to await" if inspect.isawaitable(verdict) else repr(type(verdict))
+            raise TypeError(f"check has to return True or False, not {found}")
 
 
 def refusal(

@@ -159,6 +159,9 @@ class _Check:
                 learned = ask(learned)
             except _NoAnswer:
                 is_complete = False
+                if ask == self._membership:
+                    # Nothing else could tell of somebody who left, so this check is over.
+                    break
             except OrganisationNotAllowed as error:
                 return MustLeave(str(error))
             except LoginRequired:
@@ -215,7 +218,7 @@ class _Check:
                 _TOKENS, memory.refreshes.refresh, token, client.refresh, self._state.patience
             )
         except LoginRequired as error:
-            current_app.logger.warning("DingTalk gave no new tokens: %s", error)
+            current_app.logger.warning("DingTalk could not be asked for new tokens: %s", error)
             self._refresh_refused = True
             return login
         except _NoAnswer:

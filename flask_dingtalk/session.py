@@ -143,8 +143,9 @@ def replace_login(login: Login) -> Login | None:
     if merged is None:
         # It ended while this request was at work.
         return None
-    if merged == present and _is_saved(merged):
-        return present
+    if not _has_to_be_saved(merged):
+        request.environ[_CACHE_KEY] = (this_app(), session[LOGIN_KEY], merged)
+        return merged
     fitting = _fit(merged, _states())
     if fitting.cookie_bytes > _MAX_COOKIE_BYTES:
         # The browser will reject this cookie and keep the old one; what this process remembers of
@@ -203,9 +204,16 @@ def _open(ring: KeyRing, text: str) -> Login | None:
     return login
 
 
-def _is_saved(login: Login) -> bool:
-    """Tell whether the session holds this very version of a login."""
-    return _open(_ring(), session[LOGIN_KEY]) == login
+def _has_to_be_saved(login: Login) -> bool:
+    """Tell whether the session has to be written for a newer version of its login.
+
+    Not where only the time of the check is new: this process remembers that, and another process
+    may be about to save a new pair of tokens. Without tokens, the time has to be saved.
+    """
+    saved = _open(_ring(), session[LOGIN_KEY])
+    if saved is None or login.token is None:
+        return login != saved
+    return login != replace(saved, checked_at=login.checked_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +228,7 @@ class _Fitting:
     @property
     def dropped(self) -> list[str]:
         employee = self.login.user.employee
-        return sorted(employee.dropped) if employee is not None else []
+        return sorted(employee._left_out) if employee is not None else []
 
 
 def _fit(login: Login, states: list[str]) -> _Fitting:
@@ -256,19 +264,21 @@ def _keep(fitting: _Fitting) -> None:
 def _slimmer(user: DingTalkUser) -> Iterator[DingTalkUser]:
     """Yield ``user``, then with less and less in ``raw``: of the employee, then of the profile.
 
-    What no field of `Employee` shows goes first, then the organisation's own fields and the remark.
-    Roles stay: a rule that keeps somebody out by a role must not take "left out" for "has none".
-    Last goes what DingTalk added to the profile without documenting it.
+    What no field of `Employee` shows goes first, then the organisation's own fields and the remark,
+    then the roles, and last what DingTalk added to the profile without documenting it. The record
+    remembers which of its fields are gone.
     """
     yield user
     if user.employee is not None:
         raw = user.employee.raw
         user = replace(user, employee=Employee(_only(raw, wire.EMPLOYEE_FIELDS)))
         yield user
-        extras = {wire.EMPLOYEE_EXTENSION, wire.EMPLOYEE_REMARK} & raw.keys()
-        kept = tuple(name for name in wire.EMPLOYEE_FIELDS if name not in extras)
-        user = replace(user, employee=Employee(_only(raw, kept), frozenset(extras)))
-        yield user
+        left_out = frozenset[str]()
+        for names in ((wire.EMPLOYEE_EXTENSION, wire.EMPLOYEE_REMARK), (wire.EMPLOYEE_ROLES,)):
+            left_out |= raw.keys() & set(names)
+            kept = tuple(name for name in wire.EMPLOYEE_FIELDS if name not in left_out)
+            user = replace(user, employee=Employee(_only(raw, kept), left_out))
+            yield user
     yield replace(user, raw=_only(user.raw, wire.PROFILE_FIELDS + wire.USER_INFO_FIELDS))
 
 

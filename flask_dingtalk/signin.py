@@ -144,39 +144,41 @@ def finish_in_app(returned: Returned, hooks: Iterable[LoginHook]) -> Response:
 
 
 def _finish(returned: Returned, hooks: Iterable[LoginHook], way: _Way) -> Response:
-    attempt = session.take(_revealed(returned.state), _revealed(returned.code))
-    answer = _redirect(landing(attempt.target), way.status)
-    if attempt.claim is Claim.SUCCEEDED:
-        return answer
-    if attempt.claim is Claim.BUSY:
-        raise _to_be_loaded_again(RateLimited("this callback is being answered"), attempt, way)
-    identity = _Identity(attempt.progress.token, attempt.progress.turn)
-    snapshot = Snapshot()
-    try:
-        user = way.authenticate(returned, identity)
-        user = policy.admit(user, app_state().settings, app_state().directory)
-        answer = _run_login_hooks(hooks, user, identity.token) or answer
-        replaced = session.current_login()
-        login = Login.begin(user, identity.token)
-        session.open_login(login, attempt)
-    except RateLimited as error:
-        # DingTalk throttles. Nothing was spent that is not kept here, so this browser comes back.
-        snapshot.restore()
-        session.give_back(attempt, Progress(identity.token, identity.turn))
-        raise _to_be_loaded_again(error, attempt, way, identity.turn) from None
-    except _RefusedByHook as refusal:
-        snapshot.restore()
-        session.settle(attempt, succeeded=False)
-        report(NotPermitted("a function registered with on_login refused the user"))
-        return refusal.response
-    except BaseException as error:
-        # Whatever it was, a bug in a hook included: this sign-in came to nothing.
-        snapshot.restore()
-        session.settle(attempt, succeeded=False)
-        if isinstance(error, DingTalkError):
-            error.retry_url = _another_try(attempt, way)
-        raise
-    session.settle(attempt, succeeded=True)
+    with reporting():
+        attempt = session.take(_revealed(returned.state), _revealed(returned.code))
+        answer = _redirect(landing(attempt.target), way.status)
+        if attempt.claim is Claim.SUCCEEDED:
+            return answer
+        if attempt.claim is Claim.BUSY:
+            raise _to_be_loaded_again(RateLimited("this callback is being answered"), attempt, way)
+        identity = _Identity(attempt.progress.token, attempt.progress.turn)
+        snapshot = Snapshot()
+        try:
+            user = way.authenticate(returned, identity)
+            user = policy.admit(user, app_state().settings, app_state().directory)
+            answer = _run_login_hooks(hooks, user, identity.token) or answer
+            replaced = session.current_login()
+            login = Login.begin(user, identity.token)
+            session.open_login(login, attempt)
+        except RateLimited as error:
+            # DingTalk throttles. Nothing was spent that is not kept here: this browser comes back.
+            snapshot.restore()
+            session.give_back(attempt, Progress(identity.token, identity.turn))
+            raise _to_be_loaded_again(error, attempt, way, identity.turn) from None
+        except _RefusedByHook as refusal:
+            snapshot.restore()
+            session.settle(attempt, succeeded=False)
+            report(NotPermitted("a function registered with on_login refused the user"))
+            return refusal.response
+        except BaseException as error:
+            # Whatever it was, a bug in a hook included: this sign-in came to nothing.
+            snapshot.restore()
+            session.settle(attempt, succeeded=False)
+            if isinstance(error, DingTalkError):
+                error.retry_url = _another_try(attempt, way)
+            raise
+        session.settle(attempt, succeeded=True)
+    # Outside of the report: the sign-in has succeeded, whatever those who listen make of it.
     _announce(login, replaced)
     return answer
 

@@ -40,8 +40,7 @@ def build_blueprint(hooks: Sequence[signin.LoginHook]) -> Blueprint:
 
     @blueprint.get("/callback")
     def callback() -> Response:
-        with signin.reporting():
-            return signin.finish(_returned_by_pages(), hooks)
+        return signin.finish(_returned_by_pages(), hooks)
 
     # GET is refused in here and not by the router, so that the refusal is not cached either.
     @blueprint.route("/in-app", methods=["GET", "POST"])
@@ -49,8 +48,7 @@ def build_blueprint(hooks: Sequence[signin.LoginHook]) -> Blueprint:
         if not app_state().settings.in_app_login:
             abort(404)
         _require_small_same_origin_post()
-        with signin.reporting():
-            return signin.finish_in_app(_returned_by_client(), hooks)
+        return signin.finish_in_app(_returned_by_client(), hooks)
 
     @blueprint.route("/state", methods=["GET", "POST"])
     def renew_state() -> Response:

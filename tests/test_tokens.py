@@ -15,6 +15,7 @@ import pytest
 from flask import Flask, jsonify
 from flask.testing import FlaskClient
 from flask.typing import ResponseReturnValue
+from flask_dingtalk.token_rotations import TokenRotations
 from requests.exceptions import InvalidJSONError
 
 from flask_dingtalk import (
@@ -28,7 +29,6 @@ from flask_dingtalk import (
     token_refreshed,
 )
 from flask_dingtalk.testing import DingTalkSimulator, signed_in
-from flask_dingtalk.token_rotations import TokenRotations
 
 from .helpers import AppFactory, Later, called, load_at_once
 from .stub import TOKEN, Answer, Asked, StubDingTalk

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from ..errors import ConfigurationError
+from ..errors import FieldNotKept
 from . import wire
 from .frozen_json import FrozenDict, frozen
 
@@ -36,8 +36,8 @@ class Employee:
     #: The record as DingTalk sent it; less of it where a cookie has no room for all.
     raw: Mapping[str, Any] = field(default_factory=FrozenDict)
     #: Names in ``raw`` that a cookie had no room for. Reading such a field raises
-    #: ``ConfigurationError``: "unknown" must not pass for "empty" in a rule of the site.
-    dropped: frozenset[str] = frozenset()
+    #: ``ConfigurationError``: "left out" must not pass for "empty" in a rule of the site.
+    _left_out: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         if not isinstance(self.raw, FrozenDict):
@@ -123,7 +123,7 @@ class Employee:
     @property
     def department_ids(self) -> tuple[int, ...] | None:
         """The departments that the member belongs to; 1 is the whole organisation."""
-        departments = self.raw.get(wire.EMPLOYEE_DEPARTMENT_IDS)
+        departments = self._present(wire.EMPLOYEE_DEPARTMENT_IDS).get(wire.EMPLOYEE_DEPARTMENT_IDS)
         if not isinstance(departments, tuple):
             return None
         return tuple(number for number in departments if _is_number(number))
@@ -151,7 +151,7 @@ class Employee:
     @property
     def roles(self) -> tuple[Role, ...] | None:
         """The member's roles."""
-        roles = self.raw.get(wire.EMPLOYEE_ROLES)
+        roles = self._present(wire.EMPLOYEE_ROLES).get(wire.EMPLOYEE_ROLES)
         if not isinstance(roles, tuple):
             return None
         return tuple(
@@ -174,8 +174,8 @@ class Employee:
 
     def _present(self, name: str) -> Mapping[str, Any]:
         """Return the record; raise ``ConfigurationError`` if a cookie had no room for ``name``."""
-        if name in self.dropped:
-            raise ConfigurationError(
+        if name in self._left_out:
+            raise FieldNotKept(
                 f"{name!r} of the employee record did not fit into the session cookie",
                 hint="use server-side sessions (Flask-Session) to keep the whole record",
             )
