@@ -18,7 +18,13 @@ from . import policy, session, user_api
 from .api.error_codes import TOKEN_REFUSED
 from .api.models import DingTalkToken
 from .app_state import AppState, app_state
-from .errors import DingTalkError, DingTalkUnavailable, OrganisationNotAllowed, RateLimited
+from .errors import (
+    DingTalkError,
+    DingTalkUnavailable,
+    LoginRequired,
+    OrganisationNotAllowed,
+    RateLimited,
+)
 from .login import Login
 from .signin import sign_out
 
@@ -120,7 +126,7 @@ def _outcome(state: AppState, present: Login, *, patient: bool) -> Login | None:
         memory.outcomes.put(key, (outcome,))
         return outcome
 
-    return memory.single_flight.run(key, work)
+    return memory.single_flight.run(key, work, 4 * sum(state.settings.timeout))
 
 
 def _ask(state: AppState, present: Login) -> Login:
@@ -137,7 +143,7 @@ def _ask(state: AppState, present: Login) -> Login:
         token = _fresh(state.rotations.latest(present.token), present)
         user = state.client.user(token)
     except DingTalkError as error:
-        refused = error.spent or error.dingtalk_code in TOKEN_REFUSED
+        refused = isinstance(error, LoginRequired) or error.dingtalk_code in TOKEN_REFUSED
         if not (refused and state.settings.members_only):
             raise
         # A member, as the application's own token has just shown; the pair was used elsewhere,

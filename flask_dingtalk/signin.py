@@ -30,6 +30,7 @@ from .errors import (
 )
 from .login import Login
 from .redirects import is_path, local_target, origin_of
+from .secret import Secret
 
 #: A function of user and token, plain or async, that returns a response or nothing.
 LoginHook = Callable[[DingTalkUser, Any], Any]
@@ -251,7 +252,7 @@ def shown(text: str) -> str:
     return "".join(c for c in text[:_MAX_ERROR_LENGTH] if c.isprintable())
 
 
-def _checked_code(code: str | None, error: str | None) -> str:
+def _checked_code(code: str | None, error: str | None) -> Secret:
     if error is not None:
         raise AccessDenied(
             f"DingTalk called back with the error {shown(error)!r}",
@@ -261,7 +262,7 @@ def _checked_code(code: str | None, error: str | None) -> str:
         raise InvalidCode("DingTalk called back with neither a code nor an error", hint=_NO_CODE)
     if len(code) > _MAX_CODE_LENGTH or not (code.isascii() and code.isprintable()):
         raise InvalidCode("what came back as a code is none of DingTalk's", hint=_NO_CODE)
-    return code
+    return Secret(code)
 
 
 def _ask(

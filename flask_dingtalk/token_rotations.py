@@ -12,9 +12,10 @@ from typing import Final
 
 from .api.models import DingTalkToken
 from .bounded_dict import BoundedDict
-from .errors import DingTalkAPIError, DingTalkError
 from .single_flight import SingleFlight
 
+#: Seconds to wait for a refresh that another request makes.
+_PATIENCE: Final = 30
 #: Pairs remembered in one process; the oldest is forgotten first.
 _REMEMBERED: Final = 2048
 
@@ -25,7 +26,6 @@ class TokenRotations:
     def __init__(self) -> None:
         self._single_flight: SingleFlight[DingTalkToken] = SingleFlight()
         self._successors: BoundedDict[DingTalkToken, DingTalkToken] = BoundedDict(_REMEMBERED)
-        self._spent: BoundedDict[DingTalkToken, bool] = BoundedDict(_REMEMBERED)
 
     def latest(self, token: DingTalkToken) -> DingTalkToken:
         """Return the newest pair known to descend from ``token``, or ``token`` itself."""
@@ -38,8 +38,7 @@ class TokenRotations:
     ) -> DingTalkToken:
         """Return a pair newer than ``token``, calling ``refresh`` only if nobody else did or does.
 
-        Raises what ``refresh`` raises, and ``DingTalkAPIError``, without asking, for a refresh
-        token that is used up or may be: what works once is not sent twice.
+        Raises what ``refresh`` raises.
         """
 
         def work() -> DingTalkToken:
@@ -47,33 +46,11 @@ class TokenRotations:
             newest = self.latest(token)
             if newest != token:
                 return newest
-            if self._spent.get(token):
-                error = DingTalkAPIError(
-                    "the refresh token is used up, or may be: DingTalk refused it, or an answer to "
-                    "an earlier refresh got lost",
-                    hint="the user has to sign in again",
-                )
-                error.spent = True
-                raise error
-            try:
-                renewed = refresh(token)
-            except DingTalkError as error:
-                if error.spent:
-                    self._spent.put(token, True)
-                raise
-            except BaseException:
-                # Killed on the way: it may have arrived.
-                self._spent.put(token, True)
-                raise
+            renewed = refresh(token)
             if renewed != token:
                 # The newest has no successor: one from before would close a circle.
                 self._successors.forget(renewed)
                 self._successors.put(token, renewed)
             return renewed
 
-        if token.refresh_token is None:
-            raise DingTalkAPIError(
-                "the access token has ended and there is no refresh token",
-                hint="the user has to sign in again",
-            )
-        return self._single_flight.run(token, work)
+        return self._single_flight.run(token, work, _PATIENCE)

@@ -46,7 +46,7 @@ def call(method: str, path: str, **kwargs: Any) -> Response:
     try:
         return _call(present, present.token, method, path, kwargs)
     except DingTalkError as error:
-        if error.spent:
+        if isinstance(error, LoginRequired):
             # Loading the page again would not help.
             error.retry_url = login_url(here())
         current_app.logger.warning("DingTalk call failed: %s %r: %s", method, path, error)
