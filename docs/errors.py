@@ -26,9 +26,9 @@ seconds where DingTalk says so in JSON; where it sends a web page instead, a sig
 _NEW: Final = """
 ## The new API, `api.dingtalk.com`
 
-It answers HTTP 4xx or 5xx and a JSON object with `code`. What is listed as `invalid_code` becomes
-`api_error` where a refresh token was sent: that token has ended, and the user has to sign in
-again.
+It answers HTTP 4xx or 5xx and a JSON object with `code`. Where a refresh token was sent, what is
+listed as `invalid_code`, and what comes with HTTP 400 and is listed as `api_error`, becomes
+`login_required`: that token is of no use any more, and the user has to sign in again.
 """
 _OLD: Final = """
 ## The old API, `oapi.dingtalk.com`

@@ -36,6 +36,7 @@ from .errors import (
 from .login import Login
 from .memory import Claim
 from .redirects import origin_of
+from .secret import Secret
 from .session import Attempt, Progress
 from .snapshot import Snapshot
 from .urls import below_mount, is_in_app, landing, login_url, route, safe_target
@@ -55,22 +56,6 @@ _NO_IN_APP_CODE: Final = (
     "and release a version; invalid corpid means that DINGTALK_CORP_ID is not the application's "
     "own organisation. The visitor went on to DingTalk's page"
 )
-
-
-class Secret:
-    """A text that no log, no ``repr`` and no captured local variable shows."""
-
-    __slots__ = ("_value",)
-
-    def __init__(self, value: str) -> None:
-        self._value = value
-
-    def reveal(self) -> str:
-        """Return the text."""
-        return self._value
-
-    def __repr__(self) -> str:
-        return "<secret>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +177,7 @@ def _by_code(returned: Returned, known: _Identity) -> DingTalkUser:
 
 def _by_in_app_code(returned: Returned, known: _Identity) -> DingTalkUser:
     """Ask whose the code of the DingTalk client is; it yields no token."""
-    return app_state().directory.member_by_code(_checked_code(returned).reveal())
+    return app_state().directory.member_by_code(_checked_code(returned))
 
 
 def _exchange(code: Secret, known: _Identity) -> DingTalkToken:
@@ -217,7 +202,7 @@ def _exchange(code: Secret, known: _Identity) -> DingTalkToken:
     if reservation.call_at is not None:
         time.sleep(max(0.0, reservation.call_at - time.time()))
     try:
-        token = app_state().client.exchange(code.reveal())
+        token = app_state().client.exchange(code)
     except RateLimited as error:
         known.turn = memory.pace.refused(time.time(), error.retry_after)
         raise

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from flask import current_app
 
 from . import session, signals
+from .api.arguments import check_arguments, is_repeatable
 from .api.error_codes import TOKEN_REFUSED
 from .api.models import DingTalkToken
 from .app_state import app_state, this_app
@@ -19,9 +20,6 @@ from .urls import current_url, login_url
 
 if TYPE_CHECKING:
     from requests import Response
-
-#: What ``request`` passes on to requests; everything else would loosen what the client ensures.
-_ARGUMENTS: Final = frozenset({"params", "data", "json", "headers", "files", "timeout"})
 
 
 class ApiCalls(ABC):
@@ -135,15 +133,6 @@ def call(method: str, path: str, **kwargs: Any) -> Response:
         raise
 
 
-def check_arguments(path: str, kwargs: dict[str, Any]) -> None:
-    """Raise ``ValueError`` for a path that leads elsewhere, ``TypeError`` for other arguments."""
-    if not path.startswith("/") or path.startswith("//") or "\\" in path:
-        raise ValueError("path has to start with one slash: it is relative to the API host")
-    unknown = kwargs.keys() - _ARGUMENTS
-    if unknown:
-        raise TypeError(f"unexpected arguments: {', '.join(sorted(unknown))}")
-
-
 def _call(owner: _Owner, method: str, path: str, kwargs: dict[str, Any]) -> Response:
     client = app_state().client
     if owner.token.is_expired():
@@ -152,7 +141,7 @@ def _call(owner: _Owner, method: str, path: str, kwargs: dict[str, Any]) -> Resp
         return client.request(method, path, owner.token, **kwargs)
     except DingTalkError as error:
         # A call that was refused for its token was not carried out: it may be made again.
-        if error.dingtalk_code not in TOKEN_REFUSED or not _repeatable(kwargs):
+        if error.dingtalk_code not in TOKEN_REFUSED or not is_repeatable(kwargs):
             raise
     owner.renew()
     return client.request(method, path, owner.token, **kwargs)
@@ -161,10 +150,3 @@ def _call(owner: _Owner, method: str, path: str, kwargs: dict[str, Any]) -> Resp
 def _refresh(token: DingTalkToken) -> Refreshed:
     state = app_state()
     return state.memory.refreshes.refresh(token, state.client.refresh, state.patience)
-
-
-def _repeatable(kwargs: dict[str, Any]) -> bool:
-    """Tell whether the body can be sent twice; a file or a generator is used up."""
-    return not kwargs.get("files") and isinstance(
-        kwargs.get("data"), str | bytes | dict | list | tuple | None
-    )

@@ -15,6 +15,7 @@ from .errors import DingTalkError, NotPermitted
 from .pages import IN_APP_CODE, IN_APP_STATE, NO_CODE_REASON
 from .redirects import origin_of
 from .responses import json_response
+from .secret import Secret
 from .signin import printable
 from .urls import asks_for_redirect, is_in_app
 
@@ -110,8 +111,8 @@ def _returned_by_client() -> signin.Returned:
     )
 
 
-def _secret(value: str | None) -> signin.Secret | None:
-    return signin.Secret(value) if value else None
+def _secret(value: str | None) -> Secret | None:
+    return Secret(value) if value else None
 
 
 def _require_small_same_origin_post() -> None:

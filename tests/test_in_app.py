@@ -646,8 +646,8 @@ CODES: list[Any] = [
         lambda simulator, _: simulator.in_client_code(
             "wang", corp_id=list(simulator.organisations)[1]
         ),
-        500,
-        "configuration_error",
+        403,
+        "organisation_not_allowed",
         id="of another organisation",
     ),
 ]
@@ -858,7 +858,7 @@ def test_without_the_setting_there_is_no_such_route(client: FlaskClient, method:
         pytest.param({"throttled": "ban-page"}, 502, "dingtalk_unavailable", id="ban page"),
         pytest.param({"code": 60011}, 500, "configuration_error", id="permission"),
         pytest.param({"code": 60020}, 500, "configuration_error", id="IP"),
-        pytest.param({"code": 40079}, 500, "configuration_error", id="visible range"),
+        pytest.param({"code": 40079}, 403, "organisation_not_allowed", id="visible range"),
         pytest.param({"code": 424242}, 502, "api_error", id="unknown code"),
     ],
 )

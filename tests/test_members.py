@@ -144,7 +144,7 @@ FAILURES: list[tuple[str, dict[str, Any], int, str]] = [
     ("ban", {"throttled": "ban"}, 503, "rate_limited"),
     ("IP", {"code": 60020}, 500, "configuration_error"),
     ("permission", {"code": 60011}, 500, "configuration_error"),
-    ("range", {"code": 50002}, 500, "configuration_error"),
+    ("range", {"code": 50002}, 403, "organisation_not_allowed"),
     ("unknown code", {"code": 424242}, 502, "api_error"),
 ]
 

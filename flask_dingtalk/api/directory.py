@@ -1,4 +1,4 @@
-"""What takes the application's own token: who is a member, and the member's record.
+"""What takes the application's own token: members, their records, and calls as the application.
 
 [obtain-the-access-token-of-an-internal-app, query-a-user-by-the-union-id, query-user-details]
 """
@@ -8,30 +8,35 @@ from __future__ import annotations
 import logging
 import math
 import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, TypeGuard
+from typing import TYPE_CHECKING, Any, Final, TypeGuard, TypeVar
 from urllib.parse import quote
 
-from ..errors import (
-    DingTalkError,
-    DingTalkUnavailable,
-    OrganisationNotAllowed,
-)
+from ..errors import DingTalkError, DingTalkUnavailable, OrganisationNotAllowed
+from ..secret import Secret, without_inner_frames
 from ..single_flight import SingleFlight
 from . import wire
-from .answers import NONSENSE
+from .arguments import check_arguments, is_repeatable
 from .employee import Employee
 from .error_codes import (
     APP_TOKEN_REFUSED,
+    NONSENSE,
     NOT_A_MEMBER,
     PERMISSION_MISSING,
+    TOKEN_REFUSED,
     UNKNOWN_ORGANISATION,
 )
 from .models import DingTalkToken, DingTalkUser
 from .transport import Transport
 
 if TYPE_CHECKING:
+    from requests import Response
+
     from ..settings import Settings
+
+Answer = TypeVar("Answer")
 
 _log = logging.getLogger(__name__)
 
@@ -42,67 +47,81 @@ _RENEW_EARLY: Final = 600
 _TRY_AGAIN_AFTER: Final = 30
 #: A userid has 1 to 64 characters. [user-information-creation]
 _MAX_USER_ID: Final = 64
+#: Beside the form, what a call of the old API may be given.
+_FORM_ARGUMENTS: Final = frozenset({"data", "timeout"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """An app token at hand; both moments are Unix time."""
+
+    token: Secret
+    renew_at: float
+    ends_at: float
 
 
 class AppToken:
     """The application's own access token: one for each process and app, shared by all threads."""
 
     def __init__(self, settings: Settings, transport: Transport) -> None:
-        self._settings = settings
         self._transport = transport
-        self._single_flight: SingleFlight[str] = SingleFlight()
-        #: Token, the moment to renew it and the moment at which it ends, in Unix time.
-        self._held: tuple[str, float, float] | None = None
+        self._credentials: Mapping[str, str | Secret] = {
+            wire.APP_KEY: settings.client_id,
+            wire.APP_SECRET: Secret(settings.client_secret),
+        }
+        self._patience = sum(settings.timeout)
+        self._single_flight: SingleFlight[Secret] = SingleFlight()
+        self._held: _Held | None = None
 
-    def get(self) -> str:
-        """Return a token that is good for some minutes, fetched once however many ask for it."""
-        return self._fresh() or self._single_flight.run("app token", self._fetch)
+    def get(self) -> Secret:
+        """Return a token that is good for some minutes, fetched once however many ask for it.
 
-    def drop(self, token: str) -> None:
+        Those who wait for another thread's fetch wait no longer than for one of their own.
+        """
+        return self._fresh() or self._single_flight.run("app token", self._fetch, self._patience)
+
+    def drop(self, token: Secret) -> None:
         """Forget ``token``, which DingTalk refused, unless another one is here already."""
         held = self._held
-        if held is not None and held[0] == token:
+        if held is not None and held.token is token:
             self._held = None
 
-    def _fresh(self) -> str | None:
+    def _fresh(self) -> Secret | None:
         held = self._held
-        return held[0] if held is not None and time.time() < held[1] else None
+        return held.token if held is not None and time.time() < held.renew_at else None
 
-    def _fetch(self) -> str:
+    def _fetch(self) -> Secret:
         fresh = self._fresh()
         if fresh is not None:
             # Somebody was quicker between the question and this moment.
             return fresh
-        settings = self._settings
         try:
-            answer = self._transport.read(
-                settings.api_base_url + wire.APP_ACCESS_TOKEN_PATH,
-                json={wire.APP_KEY: settings.client_id, wire.APP_SECRET: settings.client_secret},
-                secrets=[settings.client_secret],
+            # The same names and rules as those of a user's token.
+            token = DingTalkToken.from_wire(
+                self._transport.fetch_app_token(wire.APP_ACCESS_TOKEN_PATH, self._credentials)
             )
         except DingTalkError:
             held = self._held
-            if held is None or time.time() >= held[2]:
+            if held is None or time.time() >= held.ends_at:
                 raise
             # It was early: the one at hand is still good.
-            self._held = (held[0], min(time.time() + _TRY_AGAIN_AFTER, held[2]), held[2])
-            return held[0]
-        try:
-            # The same names and rules as those of a user's token.
-            token = DingTalkToken.from_wire(answer)
+            again = min(time.time() + _TRY_AGAIN_AFTER, held.ends_at)
+            self._held = replace(held, renew_at=again)
+            return held.token
         except ValueError as error:
-            raise DingTalkUnavailable(
-                f"the app token makes no sense: {error}", hint=NONSENSE
-            ) from None
+            raise _nonsense("app token", error) from None
         lifetime = (token.expires_at - datetime.now(UTC)).total_seconds()
         early = min(_RENEW_EARLY, lifetime / 2)
-        ends = time.time() + lifetime
-        self._held = (token.access_token, ends - early, ends)
-        return token.access_token
+        ends_at = time.time() + lifetime
+        self._held = _Held(Secret(token.access_token), ends_at - early, ends_at)
+        return self._held.token
 
 
 class Directory:
-    """The people of the application's own organisation."""
+    """The people of the application's own organisation, and calls as the application.
+
+    Besides the errors that are named, every method raises those of the table in ``error_codes``.
+    """
 
     def __init__(self, settings: Settings, transport: Transport) -> None:
         self._settings = settings
@@ -111,11 +130,13 @@ class Directory:
         #: Until when ``DINGTALK_CORP_ID`` need not be checked again, in Unix time.
         self._corp_id_known_until = -math.inf
 
+    @without_inner_frames
     def user_id(self, union_id: str) -> str:
         """Return the userid of a member.
 
-        Raises ``OrganisationNotAllowed`` for who is none: unknown to the organisation, an external
-        contact of it, or anybody for whom the answer does not prove the contrary.
+        Raises ``OrganisationNotAllowed`` for anybody else: somebody whom the organisation does not
+        know, an external contact, somebody outside the application's range, and anybody whom the
+        answer does not prove to be a member.
         """
         result = self._read(wire.GET_BY_UNION_ID_PATH, {wire.UNION_ID: union_id})
         # The sample in the documents has quotes around the number.
@@ -126,24 +147,24 @@ class Directory:
             raise _no_member("DingTalk named no userid")
         return user_id
 
-    def member_by_code(self, code: str) -> DingTalkUser:
+    @without_inner_frames
+    def member_by_code(self, code: Secret) -> DingTalkUser:
         """Spend a code that the DingTalk client gave; return whose it is.
 
-        Never repeated once DingTalk may have seen it, as a code works once. Raises ``InvalidCode``
+        Not sent again once DingTalk may have seen it, as a code works once. Raises ``InvalidCode``
         for one that DingTalk does not know. [obtain-the-userid-of-a-user-by-using-the-log-free]
         """
         self._check_corp_id()
-        result = self._read(wire.GET_USER_INFO_PATH, {wire.USER_INFO_CODE: code}, spends=code)
+        result = self._read(wire.GET_USER_INFO_PATH, {wire.USER_INFO_CODE: code}, works_once=True)
         try:
             user = DingTalkUser.from_user_info(result, corp_id=self._settings.corp_id)
         except ValueError as error:
-            raise DingTalkUnavailable(
-                f"the answer for the code makes no sense: {error}", hint=NONSENSE
-            ) from None
+            raise _nonsense("answer for the code", error) from None
         if not _is_user_id(user.user_id):
             raise _no_member("DingTalk named no userid")
         return user
 
+    @without_inner_frames
     def employee(self, user_id: str, union_id: str) -> Employee:
         """Return a member's record.
 
@@ -152,12 +173,58 @@ class Directory:
         try:
             record = Employee(self._read(wire.USER_GET_PATH, {wire.USER_ID: user_id}))
         except ValueError as error:
-            raise DingTalkUnavailable(
-                f"the record makes no sense: {error}", hint=NONSENSE
-            ) from None
+            raise _nonsense("record", error) from None
         if (record.user_id, record.union_id) != (user_id, union_id):
             raise _no_member("the record that DingTalk sent is another person's")
         return record
+
+    @without_inner_frames
+    def request(self, method: str, path: str, **kwargs: Any) -> Response:
+        """Call a DingTalk API with the application's own token; return the ``requests.Response``.
+
+        Any method for paths of the new API (``/v1.0/…``), with the arguments that
+        ``check_arguments`` allows; for the old one (``/topapi/…``) POST with ``data`` (a mapping)
+        and ``timeout`` alone, as the token travels in that form: ``TypeError`` for anything else.
+        A token that DingTalk refuses is renewed once. The answer is complete and reports no error.
+        ``timeout`` (seconds; a number for both, or a pair: connect, read) replaces
+        ``DINGTALK_TIMEOUT``.
+        """
+        check_arguments(path, kwargs)
+        if path.startswith(wire.OLD_API_PREFIX):
+            _check_form(method, kwargs)
+        return self._with_app_token(
+            lambda token: self._send(method, path, token, kwargs), repeatable=is_repeatable(kwargs)
+        )
+
+    def _send(self, method: str, path: str, token: Secret, kwargs: dict[str, Any]) -> Response:
+        if path.startswith(wire.OLD_API_PREFIX):
+            fields = {wire.OAPI_ACCESS_TOKEN: token, **kwargs["data"]}
+            return self._transport.call_old_api(path, fields, timeout=kwargs.get("timeout"))
+        return self._transport.call_new_api(method, path, token, **kwargs)
+
+    def _with_app_token(self, call: Callable[[Secret], Answer], *, repeatable: bool) -> Answer:
+        """Make a call with the app token, and once more with a new one if DingTalk refuses it.
+
+        Refused for its token, the call was not carried out: a code in it is still good.
+        """
+        token = self._app_token.get()
+        try:
+            return call(token)
+        except DingTalkError as error:
+            self._drop_if_curable(token, error)
+            if not (repeatable and _token_refused(error)):
+                raise
+        token = self._app_token.get()
+        try:
+            return call(token)
+        except DingTalkError as error:
+            self._drop_if_curable(token, error)
+            raise
+
+    def _drop_if_curable(self, token: Secret, error: DingTalkError) -> None:
+        # Permissions can be bound to a token: the next one may have what was enabled.
+        if _token_refused(error) or error.dingtalk_code in PERMISSION_MISSING:
+            self._app_token.drop(token)
 
     def _check_corp_id(self) -> None:
         """Raise ``ConfigurationError`` if the application is not ``DINGTALK_CORP_ID``'s own.
@@ -174,14 +241,13 @@ class Directory:
         settings = self._settings
         path = wire.CORP_TOKEN_PATH.format(corpId=quote(settings.corp_id or "", safe=""))
         try:
-            self._transport.read(
-                settings.api_base_url + path,
-                json={
+            self._transport.fetch_app_token(
+                path,
+                {
                     wire.CORP_TOKEN_CLIENT_ID: settings.client_id,
-                    wire.CORP_TOKEN_CLIENT_SECRET: settings.client_secret,
+                    wire.CORP_TOKEN_CLIENT_SECRET: Secret(settings.client_secret),
                     wire.CORP_TOKEN_GRANT_TYPE: wire.GRANT_CLIENT_CREDENTIALS,
                 },
-                secrets=[settings.client_secret],
             )
         except DingTalkError as error:
             refusal = UNKNOWN_ORGANISATION.get(error.dingtalk_code or "")
@@ -193,56 +259,55 @@ class Directory:
                     dingtalk_code=error.dingtalk_code,
                     dingtalk_message=error.dingtalk_message,
                     request_id=error.request_id,
-                ) from error
+                ) from None
             _log.warning("DINGTALK_CORP_ID could not be checked: %s", error)
             self._corp_id_known_until = time.time() + _TRY_AGAIN_AFTER
         else:
             self._corp_id_known_until = math.inf
 
     def _read(
-        self, path: str, form: dict[str, str], *, spends: str | None = None
+        self, path: str, fields: Mapping[str, str | Secret], *, works_once: bool = False
     ) -> dict[str, Any]:
-        """Return the ``result`` of a call, renewing an app token that DingTalk refuses once.
-
-        Refused for its token, the call was not carried out, and what it ``spends`` is still good.
-        """
-        token = self._app_token.get()
+        """Return the ``result`` of a call; ``works_once`` if something in ``fields`` does."""
+        send = self._transport.spend_on_old_api if works_once else self._transport.read_old_api
         try:
-            try:
-                return self._read_with(token, path, form, spends)
-            except DingTalkError as error:
-                if error.dingtalk_code not in APP_TOKEN_REFUSED:
-                    raise
-            self._app_token.drop(token)
-            token = self._app_token.get()
-            return self._read_with(token, path, form, spends)
+            # In the body, which the old API reads as well: what stands in a URL is logged.
+            answer = self._with_app_token(
+                lambda token: send(path, {wire.OAPI_ACCESS_TOKEN: token, **fields}), repeatable=True
+            )
         except DingTalkError as error:
-            if error.dingtalk_code == PERMISSION_MISSING:
-                # Permissions can be bound to a token: the next one may have what was enabled.
-                self._app_token.drop(token)
             if error.dingtalk_code in NOT_A_MEMBER:
                 raise _no_member(
                     "DingTalk does not find this person there",
                     dingtalk_code=error.dingtalk_code,
                     dingtalk_message=error.dingtalk_message,
                     request_id=error.request_id,
-                ) from error
+                ) from None
             raise
-
-    def _read_with(
-        self, token: str, path: str, form: dict[str, str], spends: str | None
-    ) -> dict[str, Any]:
-        send = self._transport.read if spends is None else self._transport.spend
-        # In the body, which the old API reads as well: what stands in a URL is logged.
-        answer = send(
-            self._settings.oapi_base_url + path,
-            data={wire.OAPI_ACCESS_TOKEN: token, **form},
-            secrets=[token] if spends is None else [token, spends],
-        )
         result = answer.get(wire.RESULT)
         if str(answer.get(wire.ERRCODE)) != str(wire.ERRCODE_OK) or not isinstance(result, dict):
             raise DingTalkUnavailable("DingTalk's answer has no result", hint=NONSENSE)
         return result
+
+
+def _check_form(method: str, kwargs: Mapping[str, Any]) -> None:
+    """Raise ``TypeError`` for a call of the old API that has no room for the token in its form."""
+    data = kwargs.get("data")
+    if method.upper() != "POST" or not isinstance(data, Mapping) or kwargs.keys() - _FORM_ARGUMENTS:
+        raise TypeError(
+            f"{wire.OLD_API_PREFIX}… takes POST with data={{…}} and nothing else but a timeout: "
+            "the application's token travels in the form"
+        )
+    if wire.OAPI_ACCESS_TOKEN in data:
+        raise TypeError(f"{wire.OAPI_ACCESS_TOKEN} is added to the form; leave it out of data")
+
+
+def _token_refused(error: DingTalkError) -> bool:
+    return error.dingtalk_code in APP_TOKEN_REFUSED or error.dingtalk_code in TOKEN_REFUSED
+
+
+def _nonsense(what: str, error: ValueError) -> DingTalkUnavailable:
+    return DingTalkUnavailable(f"the {what} makes no sense: {error}", hint=NONSENSE)
 
 
 def _is_user_id(value: object) -> TypeGuard[str]:

@@ -1,15 +1,18 @@
-"""**The table**: what each error code of DingTalk means here, and what cures it.
+"""What DingTalk answered: **the table** of its error codes, and how an error is read.
 
-One row for each code, in one table for each of DingTalk's two envelopes. To support another code,
-add a row; nothing else knows any of them. [server-api-error-codes-1, common-errors,
+One row for each code, in one table for each of DingTalk's two envelopes: what it means here, and
+what cures it. To support another code, add a row. [server-api-error-codes-1, common-errors,
 how-to-process-api-throttling-on-the-dingtalk-server]
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from ..errors import (
@@ -18,9 +21,20 @@ from ..errors import (
     DingTalkError,
     DingTalkUnavailable,
     InvalidCode,
+    OrganisationNotAllowed,
     RateLimited,
 )
 from . import wire
+
+if TYPE_CHECKING:
+    from requests import Response
+
+    from ..secret import Secret
+
+NONSENSE: Final = (
+    "something else than DingTalk answered (a proxy, a wrong DINGTALK_API_BASE_URL), or DingTalk "
+    "banned this server's address for five minutes"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +79,14 @@ _SWITCHED_OFF: Final = (
     "the application is switched off or closed to this API: look at it in the console"
 )
 _CLOSED: Final = "DingTalk has closed this organisation: ask its administrator"
-_RANGE: Final = (
-    "the person or department is outside the application's range: console, 应用发布 > "
-    "版本管理与发布 > 可使用范围设置, and 权限管理 > 通讯录 > 授权范围"
+_DEPARTMENT: Final = (
+    "the department is outside the application's range: console, 应用发布 > 版本管理与发布 > "
+    "可使用范围设置 (visible range), and 权限管理 > 通讯录 > 授权范围 (authorised range)"
+)
+_PERSON: Final = (
+    "the person is outside the application's range; if they should get in, widen it in the "
+    "console, 应用发布 > 版本管理与发布 > 可使用范围设置 (visible range), and 权限管理 > 通讯录 > "
+    "授权范围 (authorised range)"
 )
 _NOT_FOUND: Final = "DingTalk does not know this person, or not in this organisation"
 _SLOW_DOWN: Final = "too many calls per second: wait, then call less often"
@@ -83,6 +102,7 @@ _DINGTALK_SIDE: Final = "a failure on DingTalk's side: try again, at most three 
 NEW_API: Final[Mapping[str, Row]] = {
     "invalidParameter.authCode.notFound": Row(InvalidCode, _SIGN_IN_AGAIN),
     "invalidCode": Row(InvalidCode, _SIGN_IN_AGAIN),
+    "invalidParameter.idOrSecret.notFound": Row(ConfigurationError, _CREDENTIALS),
     "invalidClientIdOrSecret": Row(ConfigurationError, _CREDENTIALS),
     "invalid.client": Row(ConfigurationError, _CREDENTIALS),
     "unauthorized.client": Row(ConfigurationError, _RELEASE),
@@ -127,7 +147,7 @@ OLD_API: Final[Mapping[int, Row]] = {
     40035: Row(DingTalkAPIError, _DEVELOPER),
     40038: Row(DingTalkAPIError, _DEVELOPER),
     40078: Row(InvalidCode, _SIGN_IN_AGAIN),
-    40079: Row(ConfigurationError, _RELEASE),
+    40079: Row(OrganisationNotAllowed, _PERSON),
     40089: Row(ConfigurationError, _CREDENTIALS),
     40096: Row(ConfigurationError, _CREDENTIALS),
     40102: Row(InvalidCode, _SIGN_IN_AGAIN),
@@ -143,9 +163,9 @@ OLD_API: Final[Mapping[int, Row]] = {
     44002: Row(DingTalkAPIError, _DEVELOPER),
     48002: Row(ConfigurationError, _SWITCHED_OFF),
     50001: Row(ConfigurationError, "register the redirect URL: 开发配置 > 安全设置 > 重定向URL"),
-    50002: Row(ConfigurationError, _RANGE),
+    50002: Row(OrganisationNotAllowed, _PERSON),
     50003: Row(ConfigurationError, _SWITCHED_OFF),
-    50004: Row(ConfigurationError, _RANGE),
+    50004: Row(ConfigurationError, _DEPARTMENT),
     50005: Row(ConfigurationError, _CLOSED),
     60011: Row(ConfigurationError, _PERMISSION),
     60020: Row(ConfigurationError, _IP),
@@ -163,8 +183,9 @@ TOKEN_REFUSED: Final = frozenset(code for code, row in NEW_API.items() if row.hi
 
 #: The same on the old API, of the application's own token. Any of these a fresh one can cure.
 APP_TOKEN_REFUSED: Final = frozenset({"40014", "42001", "40001", "33001"})
-#: The person is not in the organisation, or not any more, or has a disabled account there.
-NOT_A_MEMBER: Final = frozenset({"60121", "60120"})
+#: The person is not in the organisation, or not any more, or has a disabled account there. 60111
+#: instead of 60121 has been seen.
+NOT_A_MEMBER: Final = frozenset({"60121", "60111", "60120"})
 #: What the call for an organisation's token answers where the organisation has not authorised the
 #: application, or does not exist. [api-gettoken]
 UNKNOWN_ORGANISATION: Final[Mapping[str, type[DingTalkError]]] = {
@@ -172,22 +193,46 @@ UNKNOWN_ORGANISATION: Final[Mapping[str, type[DingTalkError]]] = {
     "unknownError": DingTalkUnavailable,
 }
 #: The application lacks the permission for this call.
-PERMISSION_MISSING: Final = "60011"
+PERMISSION_MISSING: Final = frozenset(
+    str(code)
+    for table in (NEW_API, OLD_API)
+    for code, row in table.items()
+    if row.hint is _PERMISSION
+)
 
 #: DingTalk's texts are quoted, but not at any length.
 _MAX_TEXT: Final = 300
+#: Seconds; nobody has to wait longer than this because a header says so.
+_MAX_RETRY_AFTER: Final = 3600
 
 
-def error_in(
-    status: int, content: object, *, client_id: str, secrets: Iterable[str] = ()
+def json_object(response: Response) -> dict[str, Any]:
+    """Return the JSON object of an answer; raise ``DingTalkUnavailable`` if it is none."""
+    content = _json(response)
+    if not isinstance(content, dict):
+        raise DingTalkUnavailable("DingTalk did not answer with a JSON object", hint=NONSENSE)
+    return content
+
+
+def error_of(
+    response: Response, client_id: str, secrets: Iterable[Secret] = ()
 ) -> DingTalkError | None:
     """Return the error that an answer of DingTalk reports, or ``None`` if it reports none.
 
-    ``status`` is the HTTP status, ``content`` the parsed JSON or ``None`` if it was none.
     ``client_id`` goes into the link that applies for a missing permission. Where DingTalk quotes
     one of the ``secrets``, asterisks stand in its place.
     """
-    return _Reader(client_id, tuple(secrets)).error(status, content)
+    status = response.status_code
+    if 300 <= status < 400:
+        return DingTalkUnavailable(f"DingTalk answered HTTP {status}, a redirect", hint=NONSENSE)
+    hidden = tuple(secret for secret in secrets if secret.reveal())
+    error = _Reader(client_id, hidden).error(status, _json(response))
+    if error is None and response.headers.get("Content-Type", "").lower().startswith("text/html"):
+        # No API answers with a page; a ban of this address may, with status 200.
+        return DingTalkUnavailable("DingTalk answered with a web page", hint=NONSENSE)
+    if isinstance(error, RateLimited):
+        error.retry_after = _retry_after(response) or error.retry_after
+    return error
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +240,7 @@ class _Reader:
     """Reads errors on behalf of one application, without the secrets of one call."""
 
     client_id: str
-    secrets: tuple[str, ...]
+    secrets: tuple[Secret, ...]
 
     def error(self, status: int, content: object) -> DingTalkError | None:
         if not isinstance(content, dict):
@@ -205,36 +250,38 @@ class _Reader:
                 "DingTalk banned this address", retry_after=wire.BAN_SECONDS, hint=_BANNED
             )
         # An unknown path of the new API can answer 200 with the old API's envelope.
-        if _number(content.get(wire.ERRCODE)) not in (None, wire.ERRCODE_OK):
-            return self._old(content)
-        return None if status < 400 else self._new(status, content)
+        code = next((content[key] for key in content if key.lower() == wire.ERRCODE), None)
+        if _number(code) not in (None, wire.ERRCODE_OK):
+            return self._old(_folded(content))
+        return None if status < 400 else self._new(status, _folded(content))
 
     def _new(self, status: int, content: dict[str, Any]) -> DingTalkError:
-        # The official SDK reads each key in two spellings, and so do we.
-        folded = {key.lower(): value for key, value in content.items()}
-        code = self._quoted(folded.get(wire.ERROR_CODE))
+        code = self._quoted(content.get(wire.ERROR_CODE))
         said = {
             "dingtalk_code": code,
-            "dingtalk_message": self._quoted(folded.get(wire.ERROR_MESSAGE)),
-            "request_id": self._quoted(folded.get(wire.ERROR_REQUEST_ID)),
+            "dingtalk_message": self._quoted(content.get(wire.ERROR_MESSAGE)),
+            "request_id": self._quoted(content.get(wire.ERROR_REQUEST_ID)),
         }
         row = NEW_API.get(code or "")
         if row is None:
             return _without_code(status, code, said)
-        detail = folded.get(wire.ERROR_ACCESS_DENIED_DETAIL)
-        required = detail.get(wire.ERROR_REQUIRED_SCOPES) if isinstance(detail, dict) else None
+        detail = content.get(wire.ERROR_ACCESS_DENIED_DETAIL)
+        required = None
+        if isinstance(detail, dict):
+            required = _folded(detail).get(_fold(wire.ERROR_REQUIRED_SCOPES))
         names = required if isinstance(required, list) else []
         return self._build(row, said, [self._quoted(name) or "" for name in names[:9]])
 
     def _old(self, content: dict[str, Any]) -> DingTalkError:
         outer = _number(content.get(wire.ERRCODE))
-        inner = _number(content.get(wire.SUB_CODE)) if outer == wire.ERRCODE_WRAPPED else None
+        wrapped = outer == wire.ERRCODE_WRAPPED
+        inner = _number(content.get(_fold(wire.SUB_CODE))) if wrapped else None
         code = outer if inner is None else inner
-        message = content.get(wire.ERRMSG) if inner is None else content.get(wire.SUB_MSG)
+        message = None if inner is None else content.get(_fold(wire.SUB_MSG))
         said = {
             "dingtalk_code": str(code),
             "dingtalk_message": self._quoted(message or content.get(wire.ERRMSG)),
-            "request_id": self._quoted(content.get(wire.OAPI_REQUEST_ID)),
+            "request_id": self._quoted(content.get(_fold(wire.OAPI_REQUEST_ID))),
         }
         row = OLD_API.get(code if code is not None else 0, Row(DingTalkAPIError, _DEVELOPER))
         return self._build(row, said, [])
@@ -257,7 +304,7 @@ class _Reader:
             return None
         text = str(value)
         for secret in self.secrets:
-            text = text.replace(secret, "***")
+            text = text.replace(secret.reveal(), "***")
         text = text[:_MAX_TEXT].encode("utf-8", "replace").decode("utf-8")
         return "".join(character if character.isprintable() else " " for character in text)
 
@@ -269,6 +316,38 @@ def _without_code(status: int, code: str | None, said: dict[str, Any]) -> DingTa
     if status >= 500 or code is None:
         return DingTalkUnavailable(f"DingTalk answered HTTP {status}", hint=_DINGTALK_SIDE, **said)
     return DingTalkAPIError(f"DingTalk answered HTTP {status}", hint=_DEVELOPER, **said)
+
+
+def _retry_after(response: Response) -> int | None:
+    """Return the seconds in ``Retry-After``, a number or a date (RFC 9110, section 10.2.3)."""
+    said = response.headers.get("Retry-After", "").strip()
+    if said.isascii() and said.isdigit():
+        seconds = float(said[:9])
+    else:
+        try:
+            moment = parsedate_to_datetime(said)
+        except (ValueError, OverflowError):
+            return None
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        seconds = (moment - datetime.now(UTC)).total_seconds()
+    return min(max(int(seconds + 0.5), 1), _MAX_RETRY_AFTER)
+
+
+def _json(response: Response) -> object:
+    try:
+        return json.loads(response.content)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _folded(content: Mapping[str, Any]) -> dict[str, Any]:
+    return {_fold(key): value for key, value in content.items()}
+
+
+def _fold(key: str) -> str:
+    """Reduce the spellings of a key to one: ``requestid``, ``RequestId``, ``request_id``."""
+    return key.lower().replace("_", "")
 
 
 def _number(value: object) -> int | None:

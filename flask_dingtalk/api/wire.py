@@ -139,6 +139,8 @@ OAPI_EXPIRES_IN: Final = "expires_in"
 
 # --- Members, on the old API [query-a-user-by-the-union-id, query-user-details] -------------------
 
+#: Where the paths of the old API begin; its token call alone is elsewhere.
+OLD_API_PREFIX: Final = "/topapi/"
 #: Query parameter, or field of a form body, of every call on the old API.
 OAPI_ACCESS_TOKEN: Final = "access_token"
 GET_BY_UNION_ID_PATH: Final = "/topapi/user/getbyunionid"
