@@ -13,7 +13,7 @@ from werkzeug.local import LocalProxy
 from . import policy, session
 from .api.models import AnonymousUser, DingTalkUser
 from .errors import DingTalkError, NotPermitted
-from .responses import json_response, prefers_json
+from .responses import is_navigation, json_response
 from .revalidation import still_signed_in
 from .signin import here, inside_client, login_url, warming_up
 
@@ -126,7 +126,9 @@ class Guard:
                     hint="look at the check of its guard; the user may sign in as somebody else",
                 )
         except DingTalkError as error:
-            current_app.logger.warning("DingTalk user refused at %r: %s", request.path, error)
+            current_app.logger.warning(
+                "DingTalk user refused at %r: %s", request.path, error.log_message
+            )
             # Another try is another organisation or account, which the client does not ask for.
             error.retry_url = login_url(here(), redirects=inside_client())
             raise
@@ -164,16 +166,10 @@ def _is_open(own: Blueprint) -> bool:
 
 
 def _sign_in_first() -> Response:
-    environ = request.environ
-    navigation = (
-        request.method in ("GET", "HEAD")
-        and environ.get("HTTP_SEC_FETCH_MODE", "navigate") == "navigate"
-        and environ.get("HTTP_X_REQUESTED_WITH", "").lower() != "xmlhttprequest"
-        and not prefers_json(environ)
-    )
-    if navigation:
+    if is_navigation(request.environ):
         # The callback may come to this process without the login having made it ready.
         return warming_up(Response(status=302, headers={"Location": login_url(here())}))
-    answer = json_response({"error": "login_required", "login_url": login_url(None)}, 401)
+    content = {"error": "login_required", "login_url": login_url(None)}
+    answer = json_response(content, 401, current_app.response_class)
     answer.headers["Cache-Control"] = "no-store"
-    return answer  # type: ignore[return-value]
+    return answer

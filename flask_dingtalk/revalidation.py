@@ -107,10 +107,12 @@ def _outcome(state: AppState, present: Login, *, patient: bool) -> Login | None:
         try:
             outcome = _ask(state, present)
         except OrganisationNotAllowed as error:
-            current_app.logger.warning("DingTalk user signed out: %s", error)
+            current_app.logger.warning("DingTalk user signed out: %s", error.log_message)
             outcome = None
         except DingTalkError as error:
-            current_app.logger.error("DingTalk could not be asked about a user: %s", error)
+            current_app.logger.error(
+                "DingTalk could not be asked about a user: %s", error.log_message
+            )
             again = time.time() + _TRY_AGAIN_AFTER
             if isinstance(error, RateLimited):
                 again = max(again, time.time() + error.retry_after)
@@ -142,7 +144,7 @@ def _ask(state: AppState, present: Login) -> Login:
             raise
         # A member, as the application's own token has just shown; the pair was used elsewhere,
         # and the session is left to whoever has the new one.
-        current_app.logger.warning("DingTalk gave no new tokens: %s", error)
+        current_app.logger.warning("DingTalk gave no new tokens: %s", error.log_message)
         return replace(present, checked_at=checked_at)
     if user.union_id != member.union_id:
         raise OrganisationNotAllowed("DingTalk names another person for this token")
@@ -159,5 +161,7 @@ def _fresh(token: DingTalkToken, present: Login) -> DingTalkToken:
         # Another process may have been quicker, or an answer got lost.
         if token.is_expired():
             raise
-        current_app.logger.warning("DingTalk could not be asked for new tokens: %s", error)
+        current_app.logger.warning(
+            "DingTalk could not be asked for new tokens: %s", error.log_message
+        )
         return token

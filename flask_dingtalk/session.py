@@ -113,7 +113,7 @@ def replace_user(found: Login) -> None:
     size = _write_fitting(found)
     if size > _MAX_COOKIE_BYTES:
         # The browser will go on with the old cookie; this process remembers what became of it.
-        current_app.logger.error("DingTalk: %s", _too_large(size))
+        current_app.logger.error("DingTalk: %s", _too_large(size).log_message)
 
 
 def close_session() -> DingTalkUser | None:

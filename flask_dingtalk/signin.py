@@ -27,6 +27,7 @@ from .errors import (
     DingTalkUnavailable,
     InvalidCode,
     InvalidState,
+    describe,
 )
 from .login import Login
 from .redirects import is_path, local_target, origin_of
@@ -158,7 +159,7 @@ def report(error: Exception) -> None:
     # What the developer has to see to stands out from what users do.
     ours = isinstance(error, ConfigurationError | DingTalkUnavailable | DingTalkAPIError)
     current_app.logger.log(
-        logging.ERROR if ours else logging.WARNING, "DingTalk sign-in failed: %s", error
+        logging.ERROR if ours else logging.WARNING, "DingTalk sign-in failed: %s", describe(error)
     )
     signals.login_failed.send(this_app(), error=error)
 
@@ -237,7 +238,7 @@ def route(name: str, **values: Any) -> str:
             "the routes of this extension are not registered on this app",
             hint="app.register_blueprint(dingtalk.blueprint), not inside another blueprint",
         )
-        current_app.logger.error("DingTalk: %s", error)
+        current_app.logger.error("DingTalk: %s", error.log_message)
         raise error from None
 
 

@@ -24,10 +24,10 @@ from .api import wire
 from .api.authorization import qr_parameters
 from .app_state import app_state
 from .errors import ConfigurationError
+from .flask_site import nonce_of_the_site, visitor_language
 from .guard import current_dingtalk_user
 from .messages import HTML_LANG, IN_APP, LOGIN_PAGE, QR, SIGN_IN, Text, in_language
 from .redirects import origin_of
-from .responses import language
 from .session import renewal_due
 from .signin import (
     CLIENT_REASON,
@@ -91,7 +91,7 @@ def dingtalk_qr(
     except ConfigurationError as error:
         if request.blueprint != "dingtalk":
             # On a page of the site's own, nobody else tells the developer.
-            current_app.logger.error("DingTalk's QR code cannot be shown: %s", error)
+            current_app.logger.error("DingTalk's QR code cannot be shown: %s", error.log_message)
         raise
     # Several codes on one page are told apart by it.
     element_id = f"dingtalk-qr-{secrets.token_hex(4)}"
@@ -118,7 +118,7 @@ def login_page(asked: str | None) -> Response:
     response = _page(
         "login.html",
         LOGIN_PAGE,
-        nonce=_nonce_of_the_site(),
+        nonce=nonce_of_the_site(),
         next=local(asked),
         script_source=origin_of(settings.qr_script_url),
         frame_source=origin_of(settings.authorize_url),
@@ -133,7 +133,7 @@ def in_app_page(asked: str | None) -> Response:
     settings = app_state().settings
     state, _ = begin(asked)
     target = local(asked)
-    nonce = _nonce_of_the_site()
+    nonce = nonce_of_the_site()
     return _page(
         "in_app.html",
         IN_APP,
@@ -164,7 +164,7 @@ def _button(asked: str | None, nonce: str | None, *, redirects: bool | None = No
 
 
 def _page(name: str, texts: dict[str, Text], **context: Any) -> Response:
-    lang = HTML_LANG[language(request.environ)]
+    lang = HTML_LANG[visitor_language()]
     response = make_response(_render(name, texts, lang=lang, **context))
     # Its address holds no code. And without any referrer, browsers name no origin for a form.
     response.headers["Referrer-Policy"] = "strict-origin"
@@ -173,16 +173,10 @@ def _page(name: str, texts: dict[str, Text], **context: Any) -> Response:
 
 def _render(name: str, texts: dict[str, Text], **context: Any) -> Markup:
     after_this_request(_vary_by_language)
-    texts_here = in_language(texts, language(request.environ))
+    texts_here = in_language(texts, visitor_language())
     return Markup(  # noqa: S704  # rendered by Jinja, which escapes
         render_template(f"dingtalk/{name}", **texts_here, **context)
     )
-
-
-def _nonce_of_the_site() -> str | None:
-    """Return the nonce of the site's own Content-Security-Policy, as Flask-Talisman offers it."""
-    nonce = current_app.jinja_env.globals.get("csp_nonce")
-    return str(nonce()) if callable(nonce) else None
 
 
 def _vary_by_language(response: Response) -> Response:

@@ -41,7 +41,9 @@ def call(method: str, path: str, **kwargs: Any) -> Response:
             hint="a sign-in inside the DingTalk client yields none; DingTalk's pages do",
         )
         failure.retry_url = login_url(here(), redirects=True)
-        current_app.logger.warning("DingTalk call failed: %s %r: %s", method, path, failure)
+        current_app.logger.warning(
+            "DingTalk call failed: %s %r: %s", method, path, failure.log_message
+        )
         raise failure
     try:
         return _call(present, present.token, method, path, kwargs)
@@ -49,7 +51,9 @@ def call(method: str, path: str, **kwargs: Any) -> Response:
         if error.spent:
             # Loading the page again would not help.
             error.retry_url = login_url(here())
-        current_app.logger.warning("DingTalk call failed: %s %r: %s", method, path, error)
+        current_app.logger.warning(
+            "DingTalk call failed: %s %r: %s", method, path, error.log_message
+        )
         raise
 
 

@@ -194,7 +194,7 @@ class Directory:
                     dingtalk_message=error.dingtalk_message,
                     request_id=error.request_id,
                 ) from error
-            _log.warning("DINGTALK_CORP_ID could not be checked: %s", error)
+            _log.warning("DINGTALK_CORP_ID could not be checked: %s", error.log_message)
             self._corp_id_known_until = time.time() + _TRY_AGAIN_AFTER
         else:
             self._corp_id_known_until = math.inf
@@ -249,7 +249,7 @@ def _is_user_id(value: object) -> TypeGuard[str]:
     return isinstance(value, str) and 0 < len(value) <= _MAX_USER_ID and value.isprintable()
 
 
-def _no_member(reason: str, **said: str | None) -> OrganisationNotAllowed:
+def _no_member(reason: str, **said: Any) -> OrganisationNotAllowed:
     return OrganisationNotAllowed(
         f"the user is no member of the application's own organisation: {reason}",
         hint=(
