@@ -269,7 +269,13 @@ class RateLimited(DingTalkError):
         reloadable = self.reload_url is not None or environ["REQUEST_METHOD"] in ("GET", "HEAD")
         if self.reload_after is None or not reloadable:
             return super()._page(environ)
-        return waiting_page(self._site, self.code or 503, self.reload_after, self.reload_url)
+        return waiting_page(
+            self._site,
+            self.code or 503,
+            error_code=self.error_code,
+            seconds=self.reload_after,
+            url=self.reload_url,
+        )
 
 
 class DingTalkUnavailable(DingTalkError):

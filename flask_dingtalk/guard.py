@@ -8,10 +8,9 @@ from functools import wraps
 from typing import Any, Final, ParamSpec, TypeVar, cast, overload
 
 from flask import Blueprint, Flask, Response, current_app, has_request_context, request
-from werkzeug.local import LocalProxy
 
 from . import policy, session
-from .api.models import AnonymousUser, DingTalkUser
+from .api.models import AnonymousUser, DingTalkUser, UserProxy
 from .errors import DingTalkError, NotPermitted
 from .responses import is_navigation, json_response
 from .revalidation import still_signed_in
@@ -32,7 +31,7 @@ def _current_user() -> DingTalkUser | AnonymousUser:
 
 #: The user signed in on this request; false, with every field ``None``, when nobody is. Typed as
 #: the user, since that is what a guarded view finds.
-current_dingtalk_user = cast(DingTalkUser, LocalProxy(_current_user))
+current_dingtalk_user = cast(DingTalkUser, UserProxy(_current_user))
 
 
 @overload

@@ -134,14 +134,14 @@ LOGIN_PAGE: Final[dict[str, Text]] = {
     "otherwise": Text("or", "或"),
 }
 
-#: The page that waits while DingTalk throttles, by the names that its template uses.
+#: The page that waits while DingTalk throttles, by the names that the error page's template uses.
 WAITING: Final[dict[str, Text]] = {
     "title": Text("One moment, please", "请稍候"),
     "message": Text(
         "DingTalk is busy. This page reloads by itself, and then you will be signed in.",
         "钉钉当前繁忙。本页会自动刷新并继续登录，请勿关闭。",
     ),
-    "reload": Text("Reload now", "立即刷新"),
+    "retry": Text("Reload now", "立即刷新"),
 }
 
 #: The embedded QR code.

@@ -39,9 +39,10 @@ if TYPE_CHECKING:
 #: Characters of an ``Accept`` or ``Accept-Language`` that are read: browsers send some hundred, and
 #: the time to parse one grows faster than its length.
 _MAX_HEADER: Final = 1000
-#: The pages of this extension, by the names that a site's own templates replace them by.
+#: The page for errors; a site's own template of that name replaces it.
 ERROR_PAGE: Final = "dingtalk/error.html"
-WAITING_PAGE: Final = "dingtalk/waiting.html"
+#: An empty reference is the page itself (RFC 3986, section 4.4): its query is not repeated.
+SAME_PAGE: Final = ""
 
 AnyResponse = TypeVar("AnyResponse", bound=Response)
 
@@ -156,41 +157,48 @@ def error_page(
 ) -> Response:
     """Build the page for an error; ``retry_url`` is where another try begins, if that is known.
 
-    In debug mode the page shows ``log_message``, else nobody but the log gets it.
+    In debug mode the page shows ``log_message``, otherwise only the log has it.
     """
     language = site.language()
+    debug = site.debug()
     link = TRY_AGAIN
     if retry_url is None:
-        # An empty reference is this very page (RFC 3986, section 4.4): the query stays where it is.
-        retry_url = ""
+        retry_url = SAME_PAGE
         if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
             retry_url, link = f"{environ.get('SCRIPT_NAME', '')}/", HOME
     elif status == 403 and error_code != "access_denied":
         # The same person would be refused again.
         link = USE_ANOTHER_ACCOUNT
-    debug = site.debug()
+    note = None
+    if error_code == "configuration_error" and not debug:
+        note = DETAILS_IN_LOG.in_(language)
     context = {
         "title": title,
         "message": message,
         "error_code": error_code,
         "retry_url": retry_url,
         "retry": link.in_(language),
+        "note": note,
         "log_message": log_message if debug else None,
-        "note": DETAILS_IN_LOG.in_(language)
-        if error_code == "configuration_error" and not debug
-        else None,
     }
-    return _page(site, ERROR_PAGE, language, status, context)
+    return _page(site, language, status, context)
 
 
-def waiting_page(site: Site, status: int, seconds: float, url: str | None) -> Response:
+def waiting_page(
+    site: Site, status: int, *, error_code: str, seconds: float, url: str | None
+) -> Response:
     """Build the page that loads itself again after some seconds, or ``url`` if there is one.
 
     A header does it, and not the markup, so that no page repeats an address with a code in it.
     """
     language = site.language()
-    context = {**in_language(WAITING, language), "reload_url": url or ""}
-    response = _page(site, WAITING_PAGE, language, status, context)
+    context = {
+        **in_language(WAITING, language),
+        "error_code": error_code,
+        "retry_url": SAME_PAGE if url is None else url,
+        "waiting": True,
+    }
+    response = _page(site, language, status, context)
     # HTML Standard, section 7.4.6 (the Refresh header).
     refresh = str(whole_seconds(seconds))
     response.headers["Refresh"] = refresh if url is None else f"{refresh}; url={url}"
@@ -202,28 +210,30 @@ def whole_seconds(seconds: float) -> int:
     return max(1, ceil(seconds))
 
 
-def _page(
-    site: Site, name: str, language: Language, status: int, context: dict[str, Any]
-) -> Response:
-    nonce = site.nonce()
-    context = {"lang": HTML_LANG[language], "nonce": nonce, **context}
-    page = site.own_page(name, context)
+def _page(site: Site, language: Language, status: int, context: dict[str, Any]) -> Response:
+    context = {"lang": HTML_LANG[language], "nonce": site.nonce(), **context}
+    page = site.own_page(ERROR_PAGE, context)
     if page is not None:
         response = Response(page, status, mimetype="text/html")
     else:
-        # A style sheet at an address passes more policies of sites than a style in the page; the
-        # page has it inside only where the site has no address for it.
-        stylesheet = site.stylesheet()
-        style = None if stylesheet else _style()
-        page = _environment().get_template(name).render(context, stylesheet=stylesheet, style=style)
-        response = Response(page, status, mimetype="text/html")
-        source = _hash_source() if stylesheet is None else "'self'"
-        response.headers["Content-Security-Policy"] = (
-            f"default-src 'none'; style-src {source}; base-uri 'none'; form-action 'none'; "
-            f"frame-ancestors {site.frame_ancestors}"
-        )
+        response = _our_page(site, status, context)
     response.headers["Vary"] = "Accept, Accept-Language"
     response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def _our_page(site: Site, status: int, context: dict[str, Any]) -> Response:
+    # A style sheet at an address of the site passes a policy that a style in the page does not.
+    # The page has it inside only where the site does not serve it.
+    stylesheet = site.stylesheet()
+    style, source = (None, "'self'") if stylesheet else (_style(), _hash_source())
+    template = _environment().get_template(ERROR_PAGE)
+    page = template.render(context, stylesheet=stylesheet, style=style)
+    response = Response(page, status, mimetype="text/html")
+    response.headers["Content-Security-Policy"] = (
+        f"default-src 'none'; style-src {source}; base-uri 'none'; form-action 'none'; "
+        f"frame-ancestors {site.frame_ancestors}"
+    )
     return response
 
 
