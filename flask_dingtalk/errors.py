@@ -275,6 +275,7 @@ class RateLimited(DingTalkError):
             error_code=self.error_code,
             seconds=self.reload_after,
             url=self.reload_url,
+            log_message=self.log_message,
         )
 
 

@@ -46,7 +46,7 @@ ERRORS: Final[dict[str, ErrorText]] = {
         ),
     ),
     "access_denied": ErrorText(
-        Text("You are not signed in", "登录未完成"),
+        Text("The sign-in was not completed", "登录未完成"),
         Text(
             "DingTalk did not confirm the sign-in. It was cancelled, or your account may not use "
             "this application.",
@@ -134,7 +134,7 @@ LOGIN_PAGE: Final[dict[str, Text]] = {
     "otherwise": Text("or", "或"),
 }
 
-#: The page that waits while DingTalk throttles, by the names that the error page's template uses.
+#: The page that waits while DingTalk throttles, by the names that the template uses.
 WAITING: Final[dict[str, Text]] = {
     "title": Text("One moment, please", "请稍候"),
     "message": Text(

@@ -185,7 +185,13 @@ def error_page(
 
 
 def waiting_page(
-    site: Site, status: int, *, error_code: str, seconds: float, url: str | None
+    site: Site,
+    status: int,
+    *,
+    error_code: str,
+    seconds: float,
+    url: str | None,
+    log_message: str,
 ) -> Response:
     """Build the page that loads itself again after some seconds, or ``url`` if there is one.
 
@@ -196,6 +202,7 @@ def waiting_page(
         **in_language(WAITING, language),
         "error_code": error_code,
         "retry_url": SAME_PAGE if url is None else url,
+        "log_message": log_message if site.debug() else None,
         "waiting": True,
     }
     response = _page(site, language, status, context)
@@ -211,29 +218,29 @@ def whole_seconds(seconds: float) -> int:
 
 
 def _page(site: Site, language: Language, status: int, context: dict[str, Any]) -> Response:
-    context = {"lang": HTML_LANG[language], "nonce": site.nonce(), **context}
-    page = site.own_page(ERROR_PAGE, context)
-    if page is not None:
-        response = Response(page, status, mimetype="text/html")
-    else:
-        response = _our_page(site, status, context)
-    response.headers["Vary"] = "Accept, Accept-Language"
-    response.headers["Cache-Control"] = "no-store"
-    return response
-
-
-def _our_page(site: Site, status: int, context: dict[str, Any]) -> Response:
     # A style sheet at an address of the site passes a policy that a style in the page does not.
     # The page has it inside only where the site does not serve it.
     stylesheet = site.stylesheet()
     style, source = (None, "'self'") if stylesheet else (_style(), _hash_source())
-    template = _environment().get_template(ERROR_PAGE)
-    page = template.render(context, stylesheet=stylesheet, style=style)
-    response = Response(page, status, mimetype="text/html")
-    response.headers["Content-Security-Policy"] = (
-        f"default-src 'none'; style-src {source}; base-uri 'none'; form-action 'none'; "
-        f"frame-ancestors {site.frame_ancestors}"
-    )
+    context = {
+        "lang": HTML_LANG[language],
+        "nonce": site.nonce(),
+        "stylesheet": stylesheet,
+        "style": style,
+        **context,
+    }
+    page = site.own_page(ERROR_PAGE, context)
+    if page is not None:
+        response = Response(page, status, mimetype="text/html")
+    else:
+        page = _environment().get_template(ERROR_PAGE).render(context)
+        response = Response(page, status, mimetype="text/html")
+        response.headers["Content-Security-Policy"] = (
+            f"default-src 'none'; style-src {source}; base-uri 'none'; form-action 'none'; "
+            f"frame-ancestors {site.frame_ancestors}"
+        )
+    response.headers["Vary"] = "Accept, Accept-Language"
+    response.headers["Cache-Control"] = "no-store"
     return response
 
 

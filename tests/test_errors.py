@@ -436,7 +436,7 @@ def test_a_cancelled_sign_in_is_not_blamed_on_the_visitor(client: FlaskClient) -
     """What DingTalk's ``error`` may say is documented nowhere."""
     query = {"error": "yyyyyy", "state": start(client)}
     page = client.get("/dingtalk/callback", query_string=query).text
-    assert "You are not signed in" in page
+    assert "The sign-in was not completed" in page
     assert "It was cancelled, or your account may not use this application." in page
 
 
