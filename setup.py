@@ -41,8 +41,10 @@ setup(
         "test": [
             "alibabacloud-dingtalk",
             "cachelib",
+            "Flask-Babel",
             "Flask-Login",
             "Flask-Session>=0.8",
+            "flask-talisman",
             "Flask[async]",
             "hypothesis",
             "msgspec",

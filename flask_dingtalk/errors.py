@@ -6,23 +6,49 @@ Each class is also the HTTP answer: nothing needs to be registered, and a site's
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypedDict, Unpack
+from urllib.parse import urlsplit
 
 from werkzeug.exceptions import HTTPException
 
 from .messages import text_of
-from .responses import error_response
+from .responses import (
+    Site,
+    error_page,
+    json_response,
+    waiting_page,
+    wants_page,
+    whole_seconds,
+)
 
 if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
     from werkzeug.wrappers import Response
+
+#: How much of a text that is not ours goes into a log line.
+_MAX_TEXT: Final = 200
+
+
+class Facts(TypedDict, total=False):
+    """What every error can be made with, by keyword: the attributes of that name."""
+
+    hint: str | None
+    dingtalk_code: str | None
+    dingtalk_message: str | None
+    request_id: str | None
+    retry_url: str | None
 
 
 class DingTalkError(HTTPException):
     """The base of every error of this extension; renders itself as a page or as JSON.
 
-    ``detail`` says what happened, for developers: it is what ``str()`` shows, with the ``hint``,
-    and never reaches a visitor. ``description``, which handlers for ``HTTPException`` like to show,
-    is the text for visitors.
+    ``detail`` says what happened, for developers. ``log_message`` shows it with everything else
+    that they need and never reaches a visitor. ``title`` and ``message`` are for visitors, in the
+    visitor's language. So is ``description``, which handlers for ``HTTPException`` like to show.
+
+    ``str()`` is ``title`` and ``message`` while a request is being served, since frameworks send
+    it to clients. Anywhere else (at start, in a job, in a shell) it is ``log_message``: there only
+    developers read it, in tracebacks.
     """
 
     # None here, so that a handler for this class reaches subclasses of every status.
@@ -38,10 +64,11 @@ class DingTalkError(HTTPException):
     dingtalk_message: str | None
     #: DingTalk's id of the request, for a question to its support.
     request_id: str | None
-    #: Whether a code or refresh token that was sent may have been used up.
-    spent: bool
-    #: Where the page's "try again" leads; ``None`` is the page itself.
+    #: Where the page's link leads that begins another try; ``None`` is the page itself.
     retry_url: str | None
+
+    #: Whom errors ask about the request that is being served; the same for all of them.
+    _site: ClassVar[Site] = Site()
 
     def __init__(
         self,
@@ -53,7 +80,7 @@ class DingTalkError(HTTPException):
         request_id: str | None = None,
         retry_url: str | None = None,
     ) -> None:
-        super().__init__(text_of(self.error_code).message.en)
+        super().__init__()
         if self.code is None:
             # Flask answers 200 for an exception without a status.
             self.code = 500
@@ -62,10 +89,26 @@ class DingTalkError(HTTPException):
         self.dingtalk_code = dingtalk_code
         self.dingtalk_message = dingtalk_message
         self.request_id = request_id
-        self.spent = False
         self.retry_url = retry_url
 
-    def __str__(self) -> str:
+    @property
+    def title(self) -> str:
+        """What happened, in some words, for the visitor; English outside of a request."""
+        return text_of(self.error_code).title.in_(self._site.language())
+
+    @property
+    def message(self) -> str:
+        """What it means and what to do, for the visitor; English outside of a request."""
+        return text_of(self.error_code).message.in_(self._site.language())
+
+    @property
+    def description(self) -> str:  # type: ignore[override]  # only read, by handlers
+        """The ``message``, under the name that Werkzeug has for it."""
+        return self.message
+
+    @property
+    def log_message(self) -> str:
+        """What the log says: what happened, what DingTalk said, and what to do about it."""
         said = [self.detail or text_of(self.error_code).title.en]
         if self.dingtalk_code is not None:
             said.append(f"DingTalk answered {self.dingtalk_code}: {self.dingtalk_message}")
@@ -75,25 +118,56 @@ class DingTalkError(HTTPException):
             said.append(f"Hint: {self.hint}")
         return f"{self.error_code}: " + " | ".join(said)
 
+    def __str__(self) -> str:
+        if self._site.serves_request():
+            return f"{self.title}: {self.message}"
+        return self.log_message
+
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self}>"
+        return f"<{type(self).__name__} {self.log_message}>"
 
     def get_response(
         self, environ: Any = None, scope: dict[str, Any] | None = None
     ) -> Response | Any:
         """Build the page or JSON for the client of this WSGI environment or request."""
         environ = getattr(environ, "environ", environ) or {"REQUEST_METHOD": "GET"}
-        return error_response(environ, self.code or 500, self.error_code, self.retry_url)
+        if wants_page(environ):
+            return self._page(environ)
+        response = json_response(self._json(), self.code or 500)
+        response.headers["Vary"] = "Accept, Accept-Language"
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+    def _page(self, environ: WSGIEnvironment) -> Response:
+        return error_page(
+            self._site,
+            environ,
+            self.code or 500,
+            error_code=self.error_code,
+            title=self.title,
+            message=self.message,
+            retry_url=self.retry_url,
+            log_message=self.log_message,
+        )
+
+    def _json(self) -> dict[str, Any]:
+        return {"error": self.error_code, "message": self.message}
 
 
 class InvalidState(DingTalkError):
-    """The state is missing, unknown, expired, used, or from another browser."""
+    """The state is missing, unknown, expired, used, or from another browser.
+
+    ``target`` is where the sign-in would have led, for another try.
+    """
 
     code = 400
     error_code = "invalid_state"
 
-    #: Where the sign-in would have led, for another try.
-    target: str | None = None
+    def __init__(
+        self, detail: str = "", *, target: str | None = None, **facts: Unpack[Facts]
+    ) -> None:
+        super().__init__(detail, **facts)
+        self.target = target
 
 
 class AccessDenied(DingTalkError):
@@ -111,10 +185,24 @@ class InvalidCode(DingTalkError):
 
 
 class LoginRequired(DingTalkError):
-    """Nobody is signed in, and what was asked for is done as the signed-in user."""
+    """Nobody is signed in, and what was asked for is done as the signed-in user.
+
+    ``login_url`` is where a script sends the visitor, for the JSON answer; a page has
+    ``retry_url``, which may lead back to that page.
+    """
 
     code = 401
     error_code = "login_required"
+
+    def __init__(
+        self, detail: str = "", *, login_url: str | None = None, **facts: Unpack[Facts]
+    ) -> None:
+        super().__init__(detail, **facts)
+        self.login_url = login_url
+
+    def _json(self) -> dict[str, Any]:
+        login_url = self.login_url or self.retry_url
+        return super()._json() | ({"login_url": login_url} if login_url else {})
 
 
 class OrganisationNotAllowed(DingTalkError):
@@ -143,27 +231,51 @@ class FieldNotKept(ConfigurationError):
 
 
 class RateLimited(DingTalkError):
-    """DingTalk throttles; ``retry_after`` is the number of seconds to wait."""
+    """DingTalk throttles; ``retry_after`` is the number of seconds to wait.
+
+    With ``reload_after``, in seconds, waiting is all that the visitor has to do: a browser gets a
+    page that loads itself again after that time, or ``reload_url`` if there is one.
+    """
 
     code = 503
     error_code = "rate_limited"
 
-    def __init__(self, detail: str = "", *, retry_after: int = 1, **facts: Any) -> None:
+    def __init__(
+        self,
+        detail: str = "",
+        *,
+        retry_after: float = 1,
+        reload_after: float | None = None,
+        reload_url: str | None = None,
+        **facts: Unpack[Facts],
+    ) -> None:
         super().__init__(detail, **facts)
         self.retry_after = retry_after
-        self.reload_after: int | None = None
-        self.reload_url: str | None = None
+        self.reload_after = reload_after
+        self.reload_url = reload_url
 
     def get_response(
         self, environ: Any = None, scope: dict[str, Any] | None = None
     ) -> Response | Any:
         """Build the page or JSON, with ``Retry-After`` (RFC 9110, section 10.2.3)."""
         response = super().get_response(environ, scope)
-        response.headers["Retry-After"] = str(self.retry_after)
-        if self.reload_after is not None and response.mimetype == "text/html":
-            where = "" if self.reload_url is None else f"; url={self.reload_url}"
-            response.headers["Refresh"] = f"{self.reload_after}{where}"
+        wait = self.retry_after if self.reload_after is None else self.reload_after
+        response.headers["Retry-After"] = str(whole_seconds(wait))
         return response
+
+    def _page(self, environ: WSGIEnvironment) -> Response:
+        # What a form posted cannot be loaded again.
+        reloadable = self.reload_url is not None or environ["REQUEST_METHOD"] in ("GET", "HEAD")
+        if self.reload_after is None or not reloadable:
+            return super()._page(environ)
+        return waiting_page(
+            self._site,
+            self.code or 503,
+            error_code=self.error_code,
+            seconds=self.reload_after,
+            url=self.reload_url,
+            log_message=self.log_message,
+        )
 
 
 class DingTalkUnavailable(DingTalkError):
@@ -172,7 +284,9 @@ class DingTalkUnavailable(DingTalkError):
     code = 502
     error_code = "dingtalk_unavailable"
 
-    def __init__(self, detail: str = "", *, timed_out: bool = False, **facts: Any) -> None:
+    def __init__(
+        self, detail: str = "", *, timed_out: bool = False, **facts: Unpack[Facts]
+    ) -> None:
         super().__init__(detail, **facts)
         if timed_out:
             self.code = 504
@@ -183,3 +297,40 @@ class DingTalkAPIError(DingTalkError):
 
     code = 502
     error_code = "api_error"
+
+
+def serve_errors_of(site: Site) -> None:
+    """Let errors ask ``site`` about the request that is being served; ``flask_site`` calls it."""
+    DingTalkError._site = site
+
+
+def describe(error: BaseException) -> str:
+    """Return one line for the log about any exception, a site's own included.
+
+    Of an exception that is not from here it says what kind it is, and nothing that may be private.
+    """
+    if isinstance(error, DingTalkError):
+        return error.log_message
+    if not isinstance(error, HTTPException):
+        return f"{type(error).__module__}.{type(error).__qualname__}"
+    if error.response is not None:
+        location = error.response.headers.get("Location")
+        where = "" if location is None else f" to {_path(location)}"
+        return f"the site answered {error.response.status_code}{where}"
+    line = f"{type(error).__name__}, HTTP {error.code}"
+    # What the site wrote itself, and not Werkzeug's usual words for this status.
+    if error.description and error.description != type(error).description:
+        line += f": {_printable(error.description)}"
+    return line
+
+
+def _path(location: str) -> str:
+    # Without the query, in which a site may carry whatever it likes.
+    try:
+        return _printable(urlsplit(location).path or "/")
+    except ValueError:
+        return "another address"
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else " " for c in text[:_MAX_TEXT])

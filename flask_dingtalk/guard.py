@@ -8,12 +8,11 @@ from functools import wraps
 from typing import Any, Final, ParamSpec, TypeVar, cast, overload
 
 from flask import Blueprint, Flask, Response, current_app, has_request_context, request
-from werkzeug.local import LocalProxy
 
 from . import policy, session
-from .api.models import AnonymousUser, DingTalkUser
+from .api.models import AnonymousUser, DingTalkUser, UserProxy
 from .errors import DingTalkError, FieldNotKept, NotPermitted
-from .responses import json_response, prefers_json
+from .responses import is_navigation, json_response
 from .revalidation import still_signed_in
 from .signin import warming_up
 from .urls import current_url, is_in_app, login_url
@@ -35,7 +34,7 @@ def _current_user() -> DingTalkUser | AnonymousUser:
 
 #: The user signed in on this request; false, with every field ``None``, when nobody is. Typed as
 #: the user, since that is what a guarded view finds.
-current_dingtalk_user = cast(DingTalkUser, LocalProxy(_current_user))
+current_dingtalk_user = cast(DingTalkUser, UserProxy(_current_user))
 
 
 @overload
@@ -122,7 +121,9 @@ class Guard:
         try:
             self._admit(login.user)
         except DingTalkError as error:
-            current_app.logger.warning("DingTalk user refused at %r: %s", request.path, error)
+            current_app.logger.warning(
+                "DingTalk user refused at %r: %s", request.path, error.log_message
+            )
             # Another try is another organisation or account, which the client does not ask for.
             error.retry_url = login_url(current_url(), redirects=is_in_app())
             raise
@@ -205,17 +206,14 @@ def _is_open(own: Blueprint) -> bool:
 
 
 def _sign_in_first() -> Response:
-    environ = request.environ
-    navigation = (
-        request.method in ("GET", "HEAD")
-        and environ.get("HTTP_SEC_FETCH_MODE", "navigate") == "navigate"
-        and environ.get("HTTP_X_REQUESTED_WITH", "").lower() != "xmlhttprequest"
-        and not prefers_json(environ)
-    )
-    if navigation:
-        # With several workers the callback may hit a process that never served /login: warm up here
-        # too.
-        return warming_up(Response(status=302, headers={"Location": login_url(current_url())}))
-    answer = json_response({"error": "login_required", "login_url": login_url(None)}, 401)
+    response_class = current_app.response_class
+    if is_navigation(request.environ):
+        location = login_url(current_url())
+        # With several workers the callback may hit a process that never served /login: warm up
+        # here too. Some servers send no answer without a chunk of body.
+        answer = response_class("Please sign in", 302, {"Location": location})
+        return warming_up(answer)
+    content = {"error": "login_required", "login_url": login_url(None)}
+    answer = json_response(content, 401, response_class)
     answer.headers["Cache-Control"] = "no-store"
-    return answer  # type: ignore[return-value]
+    return answer

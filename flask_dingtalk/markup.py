@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Response, after_this_request, current_app, render_template, request
+from flask import Response, after_this_request, render_template
 from markupsafe import Markup
 
 from .app_state import app_state
+from .flask_site import visitor_language
 from .messages import SIGN_IN, Text, in_language
-from .responses import language
 from .urls import is_in_app, login_url
 
 
 def render(name: str, texts: dict[str, Text], **context: Any) -> Markup:
     """Render a template of this extension, or the site's own of that name, in one language."""
     after_this_request(_vary_by_language)
-    texts_here = in_language(texts, language(request.environ))
+    texts_here = in_language(texts, visitor_language())
     return Markup(  # noqa: S704  # rendered by Jinja, which escapes
         render_template(f"dingtalk/{name}", **texts_here, **context)
     )
@@ -28,12 +28,6 @@ def button(target: str | None, nonce: str | None, *, redirects: bool | None = No
         redirects = app_state().settings.login_page and not is_in_app()
     url = login_url(target, redirects=redirects)
     return render("button.html", {"text": SIGN_IN}, url=url, nonce=nonce)
-
-
-def site_nonce() -> str | None:
-    """Return the nonce of the site's own Content-Security-Policy, as Flask-Talisman offers it."""
-    nonce = current_app.jinja_env.globals.get("csp_nonce")
-    return str(nonce()) if callable(nonce) else None
 
 
 def _vary_by_language(response: Response) -> Response:

@@ -20,9 +20,13 @@ class Text(NamedTuple):
     en: str
     zh: str
 
+    def in_(self, language: Language) -> str:
+        """Return the text in one language."""
+        return self.zh if language == "zh" else self.en
+
 
 class ErrorText(NamedTuple):
-    """What a page says of one ``error_code``."""
+    """What a visitor is told of one ``error_code``."""
 
     title: Text
     message: Text
@@ -31,34 +35,35 @@ class ErrorText(NamedTuple):
 ERRORS: Final[dict[str, ErrorText]] = {
     "dingtalk_error": ErrorText(
         Text("Something went wrong", "出错了"),
-        Text("Signing in with DingTalk did not work.", "钉钉登录未能完成。"),
+        Text("Signing in with DingTalk did not work.", "未能使用钉钉登录。"),
     ),
     "invalid_state": ErrorText(
         Text("This sign-in is no longer valid", "此次登录已失效"),
         Text(
-            "It took too long, was used already, or was started in another browser. "
-            "Please sign in again in this one.",
-            "登录等待时间过长、链接已被使用，或是在另一个浏览器中发起的。请在当前浏览器中重新登录。",
+            "It took too long, was already used, or was started in another browser. "
+            "Please sign in again here.",
+            "登录耗时过长、链接已被使用，或者您是在另一个浏览器中开始登录的。请在当前浏览器中重新登录。",
         ),
     ),
     "access_denied": ErrorText(
-        Text("You did not sign in", "您尚未登录"),
+        Text("The sign-in was not completed", "登录未完成"),
         Text(
-            "DingTalk reports that the sign-in was declined. Nothing has changed.",
-            "钉钉反馈登录授权已被拒绝或取消，您的账号没有任何变化。",
+            "DingTalk did not confirm the sign-in. It was cancelled, or your account may not use "
+            "this application.",
+            "钉钉未确认此次登录：授权可能已取消，或者您的账号无权使用此应用。",
         ),
     ),
     "invalid_code": ErrorText(
-        Text("DingTalk did not accept this sign-in", "钉钉未接受此次登录"),
+        Text("DingTalk did not accept this sign-in", "钉钉未通过此次登录"),
         Text(
-            "The code from DingTalk is missing, was used before or has expired. "
+            "The code from DingTalk is missing, was already used, or has expired. "
             "Please sign in again.",
             "钉钉授权码缺失、已被使用或已过期，请重新登录。",
         ),
     ),
     "login_required": ErrorText(
         Text("Please sign in", "请先登录"),
-        Text("You need to sign in with DingTalk to go on.", "请使用钉钉登录后继续。"),
+        Text("You need to sign in with DingTalk to continue.", "请使用钉钉登录后继续。"),
     ),
     "organisation_not_allowed": ErrorText(
         Text("Your organisation has no access", "您所在的组织无权访问"),
@@ -69,40 +74,41 @@ ERRORS: Final[dict[str, ErrorText]] = {
         ),
     ),
     "not_permitted": ErrorText(
-        Text("This is not open to you", "您没有访问权限"),
+        Text("You do not have access", "您没有访问权限"),
         Text(
-            "You are not allowed to do this here. If you should be, ask the site's administrator.",
-            "您无权执行此操作。如有需要，请联系网站管理员。",
+            "Your account is not allowed to do this. If it should be, ask the site's "
+            "administrator.",
+            "您的账号无权执行此操作。如有需要，请联系网站管理员。",
         ),
     ),
     "configuration_error": ErrorText(
         Text("This site is not set up correctly", "网站配置有误"),
         Text(
-            "Signing in with DingTalk does not work until the site's administrator has corrected "
-            "the settings. The details are in the site's log.",
-            "钉钉登录暂不可用，请联系网站管理员检查配置，详细信息见网站日志。",
+            "Signing in with DingTalk will not work until the site's administrator has corrected "
+            "the settings.",
+            "钉钉登录暂不可用，请联系网站管理员检查配置。",
         ),
     ),
     "rate_limited": ErrorText(
         Text("DingTalk is busy", "钉钉繁忙"),
         Text(
-            "DingTalk accepts no more requests just now. Please try again in a moment.",
-            "钉钉暂时不接受更多请求，请稍后再试。",
+            "DingTalk is not accepting more requests right now. Please try again in a moment.",
+            "钉钉当前请求过多，请稍后再试。",
         ),
     ),
     "dingtalk_unavailable": ErrorText(
         Text("DingTalk cannot be reached", "暂时无法连接钉钉"),
         Text(
-            "DingTalk did not answer, or not in a way that makes sense. Please try again shortly.",
+            "DingTalk did not answer, or its answer made no sense. Please try again shortly.",
             "钉钉没有响应或响应异常，请稍后再试。",
         ),
     ),
     "api_error": ErrorText(
         Text("DingTalk reported an error", "钉钉返回了错误"),
         Text(
-            "DingTalk could not do what was asked. Please try again; if it happens again, "
+            "DingTalk could not do what was asked. Please try again. If it happens again, "
             "tell the site's administrator.",
-            "钉钉未能完成请求，请重试；如仍有问题，请联系网站管理员。",
+            "钉钉未能完成请求，请重试。如果问题依旧，请联系网站管理员。",
         ),
     ),
 }
@@ -114,12 +120,28 @@ def text_of(error_code: str) -> ErrorText:
 
 
 TRY_AGAIN: Final = Text("Try again", "重试")
+#: After a refusal, for the link to another sign-in.
+USE_ANOTHER_ACCOUNT: Final = Text("Use another account", "更换账号登录")
+#: Where nothing can be tried again: what a form posted is gone.
+HOME: Final = Text("Go to the home page", "返回首页")
+#: Below a `configuration_error`, for whoever has set the site up.
+DETAILS_IN_LOG: Final = Text("The details are in the site's log.", "详细信息见网站日志。")
 SIGN_IN: Final = Text("Sign in with DingTalk", "使用钉钉登录")
 
 #: The sign-in page, by the names that its template uses.
 LOGIN_PAGE: Final[dict[str, Text]] = {
     "title": Text("Sign in", "登录"),
     "otherwise": Text("or", "或"),
+}
+
+#: The page that waits while DingTalk throttles, by the names that the template uses.
+WAITING: Final[dict[str, Text]] = {
+    "title": Text("One moment, please", "请稍候"),
+    "message": Text(
+        "DingTalk is busy. This page reloads by itself, and then you will be signed in.",
+        "钉钉当前繁忙。本页会自动刷新并继续登录，请勿关闭。",
+    ),
+    "retry": Text("Reload now", "立即刷新"),
 }
 
 #: The embedded QR code.
@@ -149,4 +171,4 @@ IN_APP: Final[dict[str, Text]] = {
 
 def in_language(texts: dict[str, Text], language: Language) -> dict[str, str]:
     """Return texts in one language, by the same names."""
-    return {name: getattr(text, language) for name, text in texts.items()}
+    return {name: text.in_(language) for name, text in texts.items()}

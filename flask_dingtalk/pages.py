@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from flask import Response, make_response, request
+from flask import Response, make_response
 
 from .api import wire
 from .app_state import app_state
-from .markup import button, render, site_nonce
+from .flask_site import nonce_of_the_site, visitor_language
+from .markup import button, render
 from .messages import HTML_LANG, IN_APP, LOGIN_PAGE, Text
 from .redirects import origin_of
-from .responses import language
 from .signin import begin, warming_up
 from .urls import landing, login_url, safe_target
 
@@ -33,7 +33,7 @@ def login_page(asked: str | None) -> Response:
     response = _page(
         "login.html",
         LOGIN_PAGE,
-        nonce=site_nonce(),
+        nonce=nonce_of_the_site(),
         next=safe_target(asked),
         script_source=origin_of(settings.qr_script_url),
         frame_source=origin_of(settings.authorize_url),
@@ -48,7 +48,7 @@ def in_app_page(asked: str | None) -> Response:
     settings = app_state().settings
     state, _ = begin(asked)
     target = safe_target(asked)
-    nonce = site_nonce()
+    nonce = nonce_of_the_site()
     return _page(
         "in_app.html",
         IN_APP,
@@ -72,7 +72,7 @@ def in_app_page(asked: str | None) -> Response:
 
 
 def _page(name: str, texts: dict[str, Text], **context: Any) -> Response:
-    lang = HTML_LANG[language(request.environ)]
+    lang = HTML_LANG[visitor_language()]
     response = make_response(render(name, texts, lang=lang, **context))
     # Its address holds no code. And without any referrer, browsers name no origin for a form.
     response.headers["Referrer-Policy"] = "strict-origin"

@@ -110,7 +110,9 @@ def _check_once(state: AppState, login: Login, *, in_grace: bool) -> Outcome:
         outcome = state.memory.checks.run(key, check.run, state.patience)
     except DingTalkUnavailable as error:
         # Another request is checking this login, and takes too long for this one.
-        current_app.logger.warning("DingTalk could not be asked about a user: %s", error)
+        current_app.logger.warning(
+            "DingTalk could not be asked about a user: %s", error.log_message
+        )
         outcome = Unknown(login)
     if check.refreshed is not None:
         # Only now, when nobody waits for this check any more: a listener may do anything.
@@ -163,7 +165,7 @@ class _Check:
                     # Nothing else could tell of somebody who left, so this check is over.
                     break
             except OrganisationNotAllowed as error:
-                return MustLeave(str(error))
+                return MustLeave(error.log_message)
             except LoginRequired:
                 # DingTalk takes neither token. The application's own has told of a member, though.
                 if self._state.settings.members_only:
@@ -218,7 +220,9 @@ class _Check:
                 _TOKENS, memory.refreshes.refresh, token, client.refresh, self._state.patience
             )
         except LoginRequired as error:
-            current_app.logger.warning("DingTalk could not be asked for new tokens: %s", error)
+            current_app.logger.warning(
+                "DingTalk could not be asked for new tokens: %s", error.log_message
+            )
             self._refresh_refused = True
             return login
         except _NoAnswer:
@@ -277,7 +281,9 @@ class _Check:
         except DingTalkError as error:
             if error.dingtalk_code in TOKEN_REFUSED:
                 raise
-            current_app.logger.error("DingTalk could not be asked about a user: %s", error)
+            current_app.logger.error(
+                "DingTalk could not be asked about a user: %s", error.log_message
+            )
             if isinstance(error, RateLimited):
                 pauses.pause((api, "throttled"), max(_TRY_AGAIN_AFTER, error.retry_after))
             elif isinstance(error, DingTalkUnavailable):

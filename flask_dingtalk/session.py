@@ -150,7 +150,7 @@ def replace_login(login: Login) -> Login | None:
     if fitting.cookie_bytes > _MAX_COOKIE_BYTES:
         # The browser will reject this cookie and keep the old one; what this process remembers of
         # the login still applies to it.
-        current_app.logger.error("DingTalk: %s", _too_large(fitting.cookie_bytes))
+        current_app.logger.error("DingTalk: %s", _too_large(fitting.cookie_bytes).log_message)
     _keep(fitting)
     return fitting.login
 
@@ -483,7 +483,7 @@ def _digest(code: str) -> str:
 
 
 def _invalid(problem: str, target: str | None = None) -> InvalidState:
-    error = InvalidState(
+    return InvalidState(
         problem,
         hint=(
             "usual causes: a sign-in begun in one browser and finished in another (DingTalk's own "
@@ -491,6 +491,5 @@ def _invalid(problem: str, target: str | None = None) -> InvalidState:
             "DINGTALK_REDIRECT_URI, SESSION_COOKIE_SECURE without HTTPS, SameSite=Strict), a "
             "SECRET_KEY that differs between processes"
         ),
+        target=target,
     )
-    error.target = target
-    return error

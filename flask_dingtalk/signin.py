@@ -32,6 +32,7 @@ from .errors import (
     InvalidState,
     NotPermitted,
     RateLimited,
+    describe,
 )
 from .login import Login
 from .memory import Claim
@@ -295,7 +296,7 @@ def report(error: Exception) -> None:
     # Log what a developer must fix as ERROR, and what visitors cause as WARNING.
     is_ours = isinstance(error, ConfigurationError | DingTalkUnavailable | DingTalkAPIError)
     level = logging.ERROR if is_ours else logging.WARNING
-    current_app.logger.log(level, "DingTalk sign-in failed: %s", error)
+    current_app.logger.log(level, "DingTalk sign-in failed: %s", describe(error))
     signals.login_failed.send(this_app(), error=error)
 
 

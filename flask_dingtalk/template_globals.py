@@ -64,7 +64,7 @@ def dingtalk_qr(
     except ConfigurationError as error:
         if request.blueprint != "dingtalk":
             # On a page of the site's own, nobody else tells the developer.
-            current_app.logger.error("DingTalk's QR code cannot be shown: %s", error)
+            current_app.logger.error("DingTalk's QR code cannot be shown: %s", error.log_message)
         raise
     # Several codes on one page are told apart by it.
     element_id = f"dingtalk-qr-{secrets.token_hex(4)}"

@@ -34,7 +34,7 @@ def route(name: str, **values: Any) -> str:
             "the routes of this extension are not registered on this app",
             hint="app.register_blueprint(dingtalk.blueprint), not inside another blueprint",
         )
-        current_app.logger.error("DingTalk: %s", error)
+        current_app.logger.error("DingTalk: %s", error.log_message)
         raise error from None
 
 

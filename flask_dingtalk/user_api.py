@@ -127,9 +127,11 @@ def call(method: str, path: str, **kwargs: Any) -> Response:
         return _call(_SessionOwner(login, login.token), method, path, kwargs)
     except DingTalkError as error:
         if isinstance(error, LoginRequired):
-            # Loading the page again would not help.
-            error.retry_url = login_url(current_url())
-        current_app.logger.warning("DingTalk call failed: %s %r: %s", method, path, error)
+            # Loading the page again would not help. A script is told where to send the visitor.
+            error.retry_url, error.login_url = login_url(current_url()), login_url(None)
+        current_app.logger.warning(
+            "DingTalk call failed: %s %r: %s", method, path, error.log_message
+        )
         raise
 
 

@@ -58,10 +58,12 @@ def build_blueprint(hooks: Sequence[signin.LoginHook]) -> Blueprint:
         try:
             state, renew_after = session.renew_state(request.form.get("state", ""))
         except DingTalkError as error:
-            current_app.logger.warning("DingTalk's QR code cannot be renewed: %s", error)
+            current_app.logger.warning(
+                "DingTalk's QR code cannot be renewed: %s", error.log_message
+            )
             raise
-        answer: Response = json_response({"state": state, "renew_after": renew_after}, 200)  # type: ignore[assignment]
-        return answer
+        content = {"state": state, "renew_after": renew_after}
+        return json_response(content, 200, current_app.response_class)
 
     @blueprint.route("/logout", methods=["GET", "POST"])
     def logout() -> Response:
@@ -140,5 +142,5 @@ def _require_small_same_origin_post() -> None:
             hint="let a form of this site send it; if it did, a proxy in between hides the site's "
             "address: use werkzeug.middleware.proxy_fix.ProxyFix",
         )
-        current_app.logger.warning("DingTalk: %s", error)
+        current_app.logger.warning("DingTalk: %s", error.log_message)
         raise error

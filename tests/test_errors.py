@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import logging
+import re
+from base64 import b64encode
+from hashlib import sha256
 from typing import Any
 
 import pytest
-from flask import Flask
+from flask import Flask, Response, abort, redirect, render_template_string
 from flask.testing import FlaskClient
-from werkzeug.exceptions import HTTPException
+from flask_babel import Babel
+from flask_talisman import Talisman
+from werkzeug.exceptions import Forbidden, HTTPException
 
 import flask_dingtalk
-from flask_dingtalk import DingTalkError, login_failed
+from flask_dingtalk import DingTalk, DingTalkError, login_failed
 from flask_dingtalk.api.error_codes import NEW_API, OLD_API
 from flask_dingtalk.messages import ERRORS
 from flask_dingtalk.testing import DingTalkSimulator
 
-from .helpers import AppFactory, come_back, endpoints, patience_for, start
+from .conftest import AppFactory, come_back, start
+from .markup import links, tags
 
 FAILURES: list[tuple[str, dict[str, Any], int, str]] = [
     ("timeout", {"timeout": True}, 504, "dingtalk_unavailable"),
@@ -49,9 +55,9 @@ FAILURES: list[tuple[str, dict[str, Any], int, str]] = [
 
 
 @pytest.fixture
-def visitor(make_app: AppFactory, failure: dict[str, Any]) -> FlaskClient:
-    """Open a browser on a site that waits no longer than the failure needs."""
-    return make_app(DINGTALK_TIMEOUT=patience_for(failure)).test_client()
+def impatient(make_app: AppFactory) -> FlaskClient:
+    """Open a browser on a site that does not wait long."""
+    return make_app(DINGTALK_TIMEOUT=(0.3, 0.3)).test_client()
 
 
 @pytest.mark.parametrize("endpoint", ["userAccessToken", "users/me"])
@@ -60,7 +66,7 @@ def visitor(make_app: AppFactory, failure: dict[str, Any]) -> FlaskClient:
     [pytest.param(*case[1:], id=case[0]) for case in FAILURES],
 )
 def test_each_failure_ends_on_a_page_that_says_what_happened_and_offers_another_try(
-    visitor: FlaskClient,
+    impatient: FlaskClient,
     simulator: DingTalkSimulator,
     endpoint: str,
     failure: dict[str, Any],
@@ -69,24 +75,24 @@ def test_each_failure_ends_on_a_page_that_says_what_happened_and_offers_another_
 ) -> None:
     """At whichever call it happens; nobody is half signed in, and the second try works."""
     simulator.fail(endpoint, times=None, **failure)
-    response = simulator.sign_in(visitor, "zhang", next="/report")
+    response = simulator.sign_in(impatient, "zhang", next="/report")
     assert response.status_code == status
     assert error_code in response.text
     assert 'href="/dingtalk/login?next=/report"' in response.text
-    assert visitor.get("/").text == "nobody"
+    assert impatient.get("/").text == "nobody"
     simulator.clear_failures()
-    assert simulator.sign_in(visitor, "zhang", next="/report").status_code == 302
-    assert visitor.get("/").text == "张三"
+    assert simulator.sign_in(impatient, "zhang", next="/report").status_code == 302
+    assert impatient.get("/").text == "张三"
 
 
 @pytest.mark.parametrize("failure", [{"timeout": True}, {"reset": True}], ids=["timeout", "reset"])
 def test_a_code_is_never_sent_twice(
-    visitor: FlaskClient, simulator: DingTalkSimulator, failure: dict[str, Any]
+    impatient: FlaskClient, simulator: DingTalkSimulator, failure: dict[str, Any]
 ) -> None:
     """Once DingTalk may have seen it, it may be spent."""
     simulator.fail("userAccessToken", after=True, **failure)
-    assert simulator.sign_in(visitor, "zhang").status_code in (502, 504)
-    assert endpoints(simulator) == ["userAccessToken"]
+    assert simulator.sign_in(impatient, "zhang").status_code in (502, 504)
+    assert [call.endpoint for call in simulator.calls] == ["userAccessToken"]
 
 
 def test_a_profile_request_is_repeated_once_when_the_connection_breaks(
@@ -187,12 +193,354 @@ def test_the_page_speaks_the_visitors_language(
     assert ("重试" in response.text) == (lang == "zh-CN")
 
 
-def test_the_page_loads_nothing(client: FlaskClient) -> None:
-    """No script, no picture, no font, from wherever."""
+def test_the_page_loads_nothing_but_the_style_sheet_of_this_site(client: FlaskClient) -> None:
+    """No script, no picture, no font, from wherever; and no style in the page."""
     response = client.get("/dingtalk/callback")
-    assert "default-src 'none'" in response.headers["Content-Security-Policy"]
+    policy = response.headers["Content-Security-Policy"]
+    assert policy.startswith("default-src 'none'; style-src 'self';")
+    (sheet,) = tags(response.text, "link")
+    with client.get(sheet["href"]) as file:
+        assert (sheet["rel"], file.mimetype) == ("stylesheet", "text/css")
+    assert "<style" not in response.text
     assert "src=" not in response.text
-    assert "http" not in response.text.replace("http-equiv", "")
+    assert "http" not in response.text
+
+
+def test_the_page_may_stand_in_the_frame_of_the_dingtalk_client(client: FlaskClient) -> None:
+    """Of the site itself and of DingTalk, and in nobody else's."""
+    policy = client.get("/dingtalk/callback").headers["Content-Security-Policy"]
+    assert "frame-ancestors 'self' https://*.dingtalk.com" in policy
+
+
+@pytest.mark.parametrize("served", [True, False], ids=["in a request", "outside of one"])
+def test_where_the_site_serves_no_style_sheet_the_page_has_it_inside(served: bool) -> None:
+    """Its policy admits that very style, by its hash (CSP 3, section 6.7.3.3)."""
+    error = flask_dingtalk.NotPermitted("for a test")
+    if served:
+        bare = Flask(__name__)
+        with bare.test_request_context():
+            response = error.get_response()
+    else:
+        response = error.get_response()
+    style = re.search("<style>(.*)</style>", response.get_data(as_text=True), re.DOTALL)
+    assert style
+    digest = b64encode(sha256(style[1].encode()).digest()).decode()
+    assert f"style-src 'sha256-{digest}';" in response.headers["Content-Security-Policy"]
+    assert ".dingtalk-page" in style[1]
+
+
+def test_the_page_can_be_read_without_any_style(client: FlaskClient) -> None:
+    """The picture has a size of its own, and the page a landmark and a heading."""
+    page = client.get("/dingtalk/callback").text
+    (picture,) = tags(page, "svg")
+    assert (picture["width"], picture["height"]) == ("40", "40")
+    assert [len(tags(page, name)) for name in ("main", "h1")] == [1, 1]
+
+
+def test_the_page_passes_the_policy_of_flask_talisman(make_app: AppFactory) -> None:
+    """Where style sheets need a nonce, it has that of the site."""
+    app = make_app()
+    Talisman(
+        app,
+        force_https=False,
+        content_security_policy={"default-src": "'none'", "style-src": "'none'"},
+        content_security_policy_nonce_in=["style-src"],
+    )
+    response = app.test_client().get("/dingtalk/callback")
+    (sheet,) = tags(response.text, "link")
+    assert len(sheet["nonce"]) > 20
+    assert f"'nonce-{sheet['nonce']}'" in response.headers["Content-Security-Policy"]
+
+
+@pytest.mark.parametrize("broken", ["csp_nonce", "url_defaults"])
+def test_a_function_of_the_site_that_fails_takes_no_page_away(app: Flask, broken: str) -> None:
+    """The error is shown all the same."""
+
+    def fail(*values: Any) -> None:
+        raise ZeroDivisionError
+
+    @app.get("/broken")
+    def view() -> str:
+        raise flask_dingtalk.DingTalkUnavailable("for a test")
+
+    if broken == "csp_nonce":
+        app.jinja_env.globals["csp_nonce"] = fail
+    else:
+        app.url_defaults(fail)
+    assert "DingTalk cannot be reached" in app.test_client().get("/broken").text
+
+
+def test_a_long_header_costs_no_time(client: FlaskClient) -> None:
+    """Only the first thousand characters are read: what comes later does not count."""
+    filler = "".join(f"x{number};q=0.1," for number in range(200))
+    for headers in ({"Accept-Language": f"{filler}zh"}, {"Accept": f"{filler}text/html"}):
+        assert "请" not in client.get("/dingtalk/callback", headers=headers).text
+    assert client.get("/dingtalk/callback", headers={"Accept": f"{filler}text/html"}).is_json
+
+
+# --- The language of a site with Flask-Babel ----------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("locale", "lang"),
+    [("zh_Hans_CN", "zh-CN"), ("zh_TW", "zh-CN"), ("en_GB", "en"), ("fr", "en")],
+)
+def test_flask_babels_locale_goes_before_the_browsers_language(
+    app: Flask, locale: str, lang: str
+) -> None:
+    """The page speaks the language that the person chose on the site; so does the button."""
+    Babel(app, locale_selector=lambda: locale)
+    app.add_url_rule("/button", "button", lambda: render_template_string("{{ dingtalk_button() }}"))
+    client = app.test_client()
+    other = {"Accept-Language": "en" if lang == "zh-CN" else "zh-CN"}
+    assert f'<html lang="{lang}">' in client.get("/dingtalk/callback", headers=other).text
+    button = client.get("/button", headers=other).text
+    assert ("使用钉钉登录" in button) == (lang == "zh-CN")
+
+
+def test_a_choice_of_language_that_fails_gives_way_to_the_browsers(
+    app: Flask, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It may be what failed in the first place; the log has it."""
+
+    def choose() -> str:
+        raise ZeroDivisionError
+
+    Babel(app, locale_selector=choose)
+    response = app.test_client().get("/dingtalk/callback", headers={"Accept-Language": "zh"})
+    assert '<html lang="zh-CN">' in response.text
+    assert "The site's own choice of a language failed" in caplog.text
+
+
+def test_an_app_without_flask_babel_is_not_asked_for_a_locale(make_app: AppFactory) -> None:
+    """Another app of the same process may use it."""
+    Babel(Flask("another"), default_locale="zh")
+    assert '<html lang="en">' in make_app().test_client().get("/dingtalk/callback").text
+
+
+# --- What developers get to see, and what visitors ----------------------------------------------
+
+
+def test_in_debug_mode_the_page_shows_the_line_of_the_log(
+    make_app: AppFactory, simulator: DingTalkSimulator
+) -> None:
+    """Escaped; and it does not send the developer to the log."""
+    app = make_app(DINGTALK_CLIENT_SECRET="wrong", DEBUG=True)
+    app.debug = True
+    page = come_back_signed_in(app.test_client(), simulator).text
+    assert "DINGTALK_CLIENT_ID and DINGTALK_CLIENT_SECRET" in page
+    assert "console, 基础信息 &gt; 凭证与基础信息" in page
+    assert "The details are in the site&#39;s log" not in page
+
+
+def test_without_debug_mode_the_page_says_where_the_details_are(
+    make_app: AppFactory, simulator: DingTalkSimulator
+) -> None:
+    """For whoever has set up the site."""
+    app = make_app(DINGTALK_CLIENT_SECRET="wrong")
+    page = come_back_signed_in(app.test_client(), simulator).text
+    assert "The details are in the site&#39;s log" in page
+    assert "DINGTALK_CLIENT" not in page
+
+
+@pytest.mark.parametrize(
+    ("language", "shown"),
+    [
+        ("en", "DingTalk is busy: DingTalk is not accepting more requests right now. Please try "
+         "again in a moment."),
+        ("zh", "钉钉繁忙: 钉钉当前请求过多，请稍后再试。"),
+    ],
+)  # fmt: skip
+def test_the_text_of_an_error_is_for_visitors_while_a_request_is_served(
+    app: Flask, language: str, shown: str
+) -> None:
+    """Frameworks send it to clients; hint, code and request id are not for them."""
+    error = flask_dingtalk.RateLimited(
+        "for a test", hint="call less often", dingtalk_code="90018", dingtalk_message="qps",
+        request_id="R-1",
+    )  # fmt: skip
+    with app.test_request_context(headers={"Accept-Language": language}):
+        assert str(error) == shown
+        assert str(error) == f"{error.title}: {error.message}"
+        assert error.description == error.message
+
+
+def test_outside_of_a_request_the_text_of_an_error_is_that_of_the_log() -> None:
+    """It stands in a traceback, and tells the developer everything."""
+    error = flask_dingtalk.RateLimited(
+        "for a test", hint="call less often", dingtalk_code="90018", dingtalk_message="qps",
+        request_id="R-1",
+    )  # fmt: skip
+    assert str(error) == error.log_message
+    assert error.log_message == (
+        "rate_limited: for a test | DingTalk answered 90018: qps | request id R-1 | "
+        "Hint: call less often"
+    )
+    assert (error.title, error.message) == tuple(text.en for text in ERRORS["rate_limited"])
+
+
+def test_an_error_is_complete_when_it_is_made() -> None:
+    """Whoever raises one says everything at once."""
+    error = flask_dingtalk.InvalidState("x", target="/report", retry_url="/login", spent=True)
+    assert (error.target, error.retry_url, error.spent) == ("/report", "/login", True)
+
+
+def test_a_site_may_have_texts_of_its_own_for_an_error_of_its_own(app: Flask) -> None:
+    """On the page, as JSON and for handlers of HTTP errors."""
+
+    class Suspended(DingTalkError):
+        code = 403
+        error_code = "suspended"
+        title = "Suspended"
+        message = "Come back on Monday."
+
+    @app.get("/suspended")
+    def suspended() -> str:
+        raise Suspended
+
+    client = app.test_client()
+    page = client.get("/suspended").text
+    assert "<h1>Suspended</h1>" in page
+    assert "Come back on Monday." in page
+    answer = client.get("/suspended", headers={"Accept": "application/json"})
+    assert answer.json == {"error": "suspended", "message": "Come back on Monday."}
+
+
+# --- Where to go from here ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "link"),
+    [
+        ("OrganisationNotAllowed", "Use another account"),
+        ("NotPermitted", "Use another account"),
+        ("AccessDenied", "Try again"),
+        ("InvalidState", "Try again"),
+        ("DingTalkUnavailable", "Try again"),
+    ],
+)
+def test_whoever_was_refused_is_not_told_to_try_the_same_again(
+    app: Flask, name: str, link: str
+) -> None:
+    """The link leads to another sign-in."""
+
+    @app.get("/refused")
+    def refused() -> str:
+        raise getattr(flask_dingtalk, name)("for a test", retry_url="/dingtalk/login")
+
+    page = app.test_client().get("/refused").text
+    assert f'href="/dingtalk/login">{link}</a>' in page
+
+
+def test_a_cancelled_sign_in_is_not_blamed_on_the_visitor(client: FlaskClient) -> None:
+    """What DingTalk's ``error`` may say is documented nowhere."""
+    query = {"error": "yyyyyy", "state": start(client)}
+    page = client.get("/dingtalk/callback", query_string=query).text
+    assert "The sign-in was not completed" in page
+    assert "It was cancelled, or your account may not use this application." in page
+
+
+def test_a_script_learns_where_to_sign_in(app: Flask) -> None:
+    """A page of the site has no use for it."""
+
+    @app.get("/data")
+    def data() -> str:
+        raise flask_dingtalk.LoginRequired("x", login_url="/in", retry_url="/in?next=/data")
+
+    client = app.test_client()
+    answer = client.get("/data", headers={"Accept": "application/json"})
+    assert answer.json is not None
+    assert answer.json["login_url"] == "/in"
+    assert links(client.get("/data").text) == ["/in?next=/data"]
+
+
+# --- Waiting ------------------------------------------------------------------------------------
+
+
+def waiting(app: Flask, **how: Any) -> FlaskClient:
+    """Open a browser on a site with a view that is throttled."""
+
+    @app.route("/busy", methods=["GET", "POST"])
+    def busy() -> str:
+        raise flask_dingtalk.RateLimited("for a test", retry_after=1, **how)
+
+    return app.test_client()
+
+
+def test_a_throttled_page_loads_itself_again(app: Flask) -> None:
+    """The same address after that time; it is not repeated in the page, as it may hold a code."""
+    response = waiting(app, reload_after=3).get("/busy?code=abc123")
+    assert response.status_code == 503
+    assert (response.headers["Retry-After"], response.headers["Refresh"]) == ("3", "3")
+    assert response.headers["Cache-Control"] == "no-store"
+    assert "One moment, please" in response.text
+    assert links(response.text) == [""]
+    assert "abc123" not in response.text
+    assert "http-equiv" not in response.text
+
+
+def test_a_throttled_page_speaks_chinese(app: Flask) -> None:
+    """As every page does."""
+    page = waiting(app, reload_after=3).get("/busy", headers={"Accept-Language": "zh"}).text
+    assert "<h1>请稍候</h1>" in page
+    assert "立即刷新" in page
+
+
+def test_a_throttled_page_may_go_on_elsewhere(app: Flask) -> None:
+    """A form cannot be sent again by itself, another address can be loaded."""
+    response = waiting(app, reload_after=2.2, reload_url="/elsewhere?a=1").post("/busy")
+    assert (response.status_code, response.headers["Refresh"]) == (503, "3; url=/elsewhere?a=1")
+    assert links(response.text) == ["/elsewhere?a=1"]
+
+
+def test_a_throttled_form_is_not_sent_again_by_itself(app: Flask) -> None:
+    """Loading its address would be something else."""
+    response = waiting(app, reload_after=2).post("/busy")
+    assert (response.status_code, response.headers["Retry-After"]) == (503, "2")
+    assert "Refresh" not in response.headers
+    assert "DingTalk is busy" in response.text
+
+
+def test_a_throttled_script_learns_when_to_come_back(app: Flask) -> None:
+    """It is left to decide for itself."""
+    response = waiting(app, reload_after=3).get("/busy", headers={"Accept": "application/json"})
+    assert response.json is not None
+    assert (response.status_code, response.json["error"]) == (503, "rate_limited")
+    assert response.headers["Retry-After"] == "3"
+    assert "Refresh" not in response.headers
+
+
+# --- Page or JSON -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        pytest.param({}, "text/html", id="says nothing"),
+        pytest.param({"Accept": "text/html,*/*;q=0.8"}, "text/html", id="form of a browser"),
+        pytest.param({"Accept": "*/*"}, "application/json", id="fetch"),
+        pytest.param(
+            {"Accept": "application/json, text/plain, */*"}, "application/json", id="axios"
+        ),
+        pytest.param(
+            {"Accept": "text/html,*/*;q=0.8", "Sec-Fetch-Mode": "cors"},
+            "application/json",
+            id="script that asks for HTML",
+        ),
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_one_rule_says_who_gets_a_page(
+    app: Flask, method: str, headers: dict[str, str], expected: str
+) -> None:
+    """The rule of the guard, whatever the method."""
+
+    @app.route("/broken", methods=["GET", "POST"])
+    def broken() -> str:
+        raise flask_dingtalk.DingTalkUnavailable("for a test")
+
+    response = app.test_client().open("/broken", method=method, headers=headers)
+    assert (response.status_code, response.mimetype) == (502, expected)
 
 
 def test_who_prefers_json_gets_json(client: FlaskClient) -> None:
@@ -286,6 +634,48 @@ def test_a_text_of_dingtalks_cannot_forge_a_log_line(
     (line,) = [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
     assert "\n" not in line
     assert len(line) < 1500
+
+
+def away(location: str) -> HTTPException:
+    """Return what ``abort(redirect(location))`` raises."""
+    with pytest.raises(HTTPException) as caught:
+        abort(redirect(location))
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        pytest.param(away("/bind?who=zhang"), "the site answered 302 to /bind", id="redirect"),
+        pytest.param(
+            away("https://other.example/a?b"), "the site answered 302 to /a", id="elsewhere"
+        ),
+        pytest.param(
+            HTTPException(response=Response("no", 409)), "the site answered 409", id="response"
+        ),
+        pytest.param(Forbidden(), "Forbidden, HTTP 403", id="status"),
+        pytest.param(
+            Forbidden("not\non the list"), "Forbidden, HTTP 403: not on the list", id="reason"
+        ),
+        pytest.param(KeyError("private"), "builtins.KeyError", id="bug"),
+    ],
+)
+def test_the_log_says_how_a_site_refused_a_sign_in(
+    app: Flask, simulator: DingTalkSimulator, caplog: pytest.LogCaptureFixture,
+    error: Exception, line: str,
+) -> None:  # fmt: skip
+    """On one line, and without what may be private."""
+    dingtalk: DingTalk = app.extensions["dingtalk"]
+
+    @dingtalk.on_login
+    def refuse(user: Any, token: Any) -> None:
+        raise error
+
+    app.testing = False
+    simulator.sign_in(app.test_client(), "zhang")
+    assert f"DingTalk sign-in failed: {line}" in [
+        record.getMessage() for record in caplog.records if record.levelno == logging.WARNING
+    ]
 
 
 def test_the_signal_tells_of_a_failed_sign_in(app: Flask) -> None:

@@ -104,17 +104,30 @@ def test_whoever_is_signed_in_gets_into_a_guarded_view(guarded: FlaskClient) -> 
     assert signed_in(guarded, USER).get("/inside").text == "inside"
 
 
+#: What Chromium sends when it opens a page, in short.
+BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/webp,*/*;q=0.8"
+
+
 @pytest.mark.parametrize(
     ("method", "headers"),
     [
-        pytest.param("GET", {"Sec-Fetch-Mode": "cors"}, id="fetch"),
+        pytest.param("GET", {"Sec-Fetch-Mode": "cors", "Accept": "*/*"}, id="fetch"),
+        pytest.param("GET", {"Accept": "*/*"}, id="fetch over http"),
+        pytest.param("GET", {"Accept": "application/json, text/plain, */*"}, id="axios over http"),
+        pytest.param("GET", {"Accept": "image/avif,image/webp,*/*;q=0.8"}, id="image over http"),
+        pytest.param("GET", {"Accept": "text/event-stream"}, id="event stream over http"),
+        pytest.param("GET", {"Accept": "text/css,*/*;q=0.1"}, id="style sheet over http"),
+        pytest.param("GET", {"Accept": "text/html;q=0, */*"}, id="refuses HTML"),
+        pytest.param("GET", {"Sec-Fetch-Mode": "cors", "Accept": BROWSER}, id="fetch of a page"),
         pytest.param("GET", {"Sec-Fetch-Mode": "no-cors"}, id="image or script"),
         pytest.param("GET", {"Accept": "application/json"}, id="prefers JSON"),
         pytest.param("GET", {"Accept": "text/html;q=0.5, application/json"}, id="ranks JSON above"),
         pytest.param("GET", {"Accept": "application/*"}, id="any application type"),
         pytest.param("GET", {"Accept": "APPLICATION/JSON"}, id="in capitals"),
         pytest.param("GET", {"Accept": "text/html;q=0.5, */*"}, id="ranks anything above"),
-        pytest.param("GET", {"X-Requested-With": "XMLHttpRequest"}, id="XMLHttpRequest"),
+        pytest.param(
+            "GET", {"X-Requested-With": "XMLHttpRequest", "Accept": BROWSER}, id="XMLHttpRequest"
+        ),
         pytest.param("POST", {}, id="POST"),
         pytest.param("DELETE", {"Sec-Fetch-Mode": "navigate"}, id="DELETE"),
     ],
@@ -135,16 +148,18 @@ def test_what_is_no_page_navigation_gets_401_as_json(
     [
         pytest.param("GET", {}, id="says nothing"),
         pytest.param("HEAD", {}, id="HEAD"),
-        pytest.param("GET", {"Accept": "*/*"}, id="any type"),
+        pytest.param("GET", {"Accept": ""}, id="names no type"),
+        pytest.param("GET", {"Sec-Fetch-Mode": "navigate", "Accept": BROWSER}, id="browser"),
+        pytest.param("GET", {"Accept": BROWSER}, id="browser over http"),
+        pytest.param("HEAD", {"Accept": BROWSER}, id="HEAD of a browser"),
         pytest.param(
             "GET",
-            {
-                "Sec-Fetch-Mode": "navigate",
-                "Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
-            },
-            id="browser",
+            {"X-Requested-With": "com.alibaba.android.rimet", "Accept": BROWSER},
+            id="Android web view",
         ),
         pytest.param("GET", {"Accept": "text/html, application/json"}, id="JSON is no better"),
+        pytest.param("GET", {"Accept": "TEXT/HTML;level=1"}, id="HTML with a parameter"),
+        pytest.param("GET", {"Accept": "application/json;q=0.5, text/html"}, id="HTML is better"),
     ],
 )
 def test_a_page_navigation_is_redirected(app: Flask, method: str, headers: dict[str, str]) -> None:

@@ -84,7 +84,7 @@ def with_views(app: Flask) -> Flask:
         try:
             dingtalk.get("/v1.0/contact/users/me")
         except DingTalkAPIError as error:
-            return str(error)
+            return error.log_message
         return "it worked"
 
     return app

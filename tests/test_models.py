@@ -5,15 +5,17 @@ from __future__ import annotations
 import copy
 import json
 import pickle
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from flask import Flask, jsonify
+from flask.typing import ResponseReturnValue
 
-from flask_dingtalk import DingTalkToken, DingTalkUser
-from flask_dingtalk.testing import DingTalkSimulator
+from flask_dingtalk import DingTalkToken, DingTalkUser, current_dingtalk_user
+from flask_dingtalk.api.employee import Employee
+from flask_dingtalk.testing import DingTalkSimulator, signed_in
 
 USER = DingTalkUser(
     union_id="u-1", nick="张三", mobile="15012349144", state_code="86", email="z@example.com",
@@ -74,6 +76,36 @@ def test_what_dingtalk_sent_can_be_sent_on_as_json() -> None:
     app = Flask(__name__)
     with app.app_context():
         assert jsonify(USER.raw).get_json() == {"nick": "张三", "tags": ["a", {"b": 1}]}
+
+
+def test_the_current_user_can_be_sent_as_json(app: Flask) -> None:
+    """Flask's jsonify takes it, with the record and with what DingTalk sent."""
+
+    @app.get("/me")
+    def me() -> ResponseReturnValue:
+        return jsonify(user=current_dingtalk_user)
+
+    employee = Employee({"userid": "e-1", "role_list": [{"id": 1, "name": "Manager"}]})
+    client = signed_in(app.test_client(), replace(USER, employee=employee))
+    answer = client.get("/me").json
+    assert answer is not None
+    sent = answer["user"]
+    assert (sent["union_id"], sent["nick"], sent["corp_id"]) == ("u-1", "张三", None)
+    assert sent["raw"] == {"nick": "张三", "tags": ["a", {"b": 1}]}
+    assert sent["employee"]["raw"]["role_list"] == [{"id": 1, "name": "Manager"}]
+
+
+def test_nobody_can_be_sent_as_json(app: Flask) -> None:
+    """Every field is null."""
+
+    @app.get("/me")
+    def me() -> ResponseReturnValue:
+        return jsonify(current_dingtalk_user)
+
+    answer = app.test_client().get("/me").json
+    assert answer is not None
+    assert answer.keys() == {each.name for each in fields(DingTalkUser)}
+    assert not any(answer.values())
 
 
 @pytest.mark.parametrize(

@@ -260,7 +260,7 @@ class Directory:
                     dingtalk_message=error.dingtalk_message,
                     request_id=error.request_id,
                 ) from None
-            _log.warning("DINGTALK_CORP_ID could not be checked: %s", error)
+            _log.warning("DINGTALK_CORP_ID could not be checked: %s", error.log_message)
             self._corp_id_known_until = time.time() + _TRY_AGAIN_AFTER
         else:
             self._corp_id_known_until = math.inf

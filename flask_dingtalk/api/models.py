@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Self
 
+from werkzeug.local import LocalProxy
+
 from . import wire
 from .employee import Employee
 from .frozen_json import FrozenDict, frozen
@@ -150,6 +152,17 @@ class AnonymousUser:
 
     def __repr__(self) -> str:
         return "<AnonymousUser>"
+
+
+class UserProxy(LocalProxy[DingTalkUser | AnonymousUser]):
+    """Stands for the user of the present request, also where dataclasses are looked for.
+
+    Flask's JSON provider asks for the fields of the object's own class, which a proxy does not pass
+    on. With them here, ``jsonify`` takes a proxy as it takes the user; nobody has ``null`` in each.
+    """
+
+    __slots__ = ()
+    __dataclass_fields__ = DingTalkUser.__dataclass_fields__
 
 
 @dataclass(frozen=True, slots=True)

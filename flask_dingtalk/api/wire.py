@@ -20,6 +20,10 @@ QR_SCRIPT_URL: Final = "https://g.alicdn.com/dingding/h5-dingtalk-login/0.21.0/d
 #: The bridge to the DingTalk client, defines ``dd``. [webapp-read-before-development]
 JSAPI_URL: Final = "https://g.alicdn.com/dingding/dingtalk-jsapi/3.1.0/dingtalk.open.js"
 
+#: The pages that show a site in a frame in the DingTalk client on a desktop, as a source of a
+#: Content-Security-Policy. Not documented; DingTalk's own pages are all on this domain.
+CLIENT_FRAME_ANCESTORS: Final = "https://*.dingtalk.com"
+
 #: The developer console, where an application is set up.
 CONSOLE_URL: Final = "https://open-dev.dingtalk.com"
 #: Applies for one permission; DingTalk quotes this address in its own error texts.
