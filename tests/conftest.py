@@ -6,6 +6,7 @@ Heavy libraries are imported by the fixtures that need them: one test file start
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 import socket
 import subprocess
@@ -19,6 +20,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+
+import flask_dingtalk
 
 from .helpers import SECRET_KEY, AppFactory, Later, build_site
 
@@ -47,6 +50,16 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     plugin = session.config.pluginmanager.get_plugin("hypothesispytest")
     if plugin is not None and "hypothesis" not in sys.modules:
         session.config.pluginmanager.unregister(plugin)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def subprocesses_import_the_same_package() -> Iterator[None]:
+    """Have what tests start import the package that they import, in whatever directory it runs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(
+            "PYTHONPATH", str(Path(flask_dingtalk.__file__).parents[1]), prepend=os.pathsep
+        )
+        yield
 
 
 @pytest.fixture
