@@ -37,7 +37,7 @@ def gunicorn(
         descriptor = listener.fileno()
         command = [sys.executable, "-m", "gunicorn", "--bind", f"fd://{descriptor}"]
         command += ["--workers", str(workers), "--threads", str(threads)]
-        command += ["--log-level", "warning", "--graceful-timeout", "1"]
+        command += ["--log-level", "warning", "--graceful-timeout", "5"]
         with on(processors or set()):
             process = subprocess.Popen(
                 [*command, "--chdir", str(Path(__file__).parent), f"_sites:{factory}()"],

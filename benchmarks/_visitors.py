@@ -47,15 +47,20 @@ class Answer:
     @property
     def reload(self) -> tuple[int, str] | None:
         """In how many seconds which page loads itself, if it does."""
-        value = self.headers.get("refresh")
-        if value is None:
-            tag = _REFRESH_TAG.search(self.body)
-            value = tag[1] if tag else ""
-        found = _REFRESH.match(value)
-        if found is None:
-            return None
-        parts = urlsplit((found[2] or self.target).replace("&amp;", "&"))
-        return int(found[1]), parts.path + (f"?{parts.query}" if parts.query else "")
+        return reload_of(self.target, self.headers.get("refresh"), self.body)
+
+
+def reload_of(target: str, header: str | None, body: str) -> tuple[int, str] | None:
+    """Return in how many seconds which page ``target`` loads instead of itself, if it does.
+
+    ``header`` is what the answer says as ``Refresh``.
+    """
+    tag = _REFRESH_TAG.search(body)
+    found = _REFRESH.match(header or (tag[1] if tag else ""))
+    if found is None:
+        return None
+    parts = urlsplit((found[2] or target).replace("&amp;", "&"))
+    return int(found[1]), parts.path + (f"?{parts.query}" if parts.query else "")
 
 
 class Browser:
