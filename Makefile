@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 JSAPI := build/jsapi
 PORT ?= 5000
 
-.PHONY: demo test check bench system-packages clean
+.PHONY: demo test check bench rush under-pressure system-packages clean
 .DEFAULT_GOAL := test
 
 demo: $(VENV)/.demo
@@ -25,7 +25,15 @@ check: $(VENV)/.check
 	$(BIN)/lint-imports
 
 bench: $(VENV)/.check
-	for script in benchmarks/[a-z]*.py; do $(BIN)/python $$script || exit 1; done
+	for name in cookie guard sign_in start; do $(BIN)/python benchmarks/$$name.py || exit 1; done
+
+# A thousand people sign in within 30 s; ARGS="--people 50 --seconds 2" is a small one.
+rush: $(VENV)/.check
+	$(BIN)/python benchmarks/rush.py $(ARGS)
+
+# Fails if anything breaks.
+under-pressure: $(VENV)/.check
+	$(BIN)/python benchmarks/under_pressure.py
 
 $(VENV)/.created:
 	./tools/create-venv "$(PYTHON)" "$(VENV)"

@@ -54,7 +54,7 @@ setup(
             "time-machine",
         ],
         "check": ["build", "import-linter", "mypy", "ruff", "types-setuptools"],
-        "bench": ["gunicorn"],
+        "bench": ["gunicorn", "matplotlib"],
     },
     entry_points={"flask.commands": ["dingtalk = flask_dingtalk.cli:dingtalk"]},
 )

@@ -40,8 +40,10 @@ def gunicorn(
         command += ["--log-level", "warning", "--graceful-timeout", "5"]
         with on(processors or set()):
             process = subprocess.Popen(
-                [*command, "--chdir", str(Path(__file__).parent), f"_sites:{factory}()"],
-                env={"PATH": os.defpath, **environment},
+                [*command, f"_sites:{factory}()"],
+                cwd=Path(__file__).parent,
+                # The site imports the extension from where this process does.
+                env={"PATH": os.defpath, "PYTHONPATH": os.pathsep.join(sys.path), **environment},
                 pass_fds=[descriptor],
                 start_new_session=True,
             )
