@@ -40,6 +40,8 @@ _CALL: Final = 0.04
 _AT_DINGTALK: Final = (0.5, 2.0)
 #: Loads of the guarded page in a second.
 _PAGE_RATE: Final = 20
+#: Seconds that the site may take to start.
+_START: Final = 30.0
 #: Seconds until each worker has served the guarded page, and is as fast as it gets.
 _WARM_UP: Final = 2.0
 #: Seconds that the guarded page is loaded before the rush.
@@ -168,7 +170,7 @@ class _Crowd:
     async def gather(self, dingtalk: DingTalk) -> Rush:
         rush, plan = self._rush, self._plan
         reader = Browser(self._port)
-        await self._enter(reader, Visit(READER, 0))
+        await asyncio.wait_for(self._enter(reader, Visit(READER, 0)), _START)
         idle = min(_IDLE, 2 * plan.seconds)
         watching = asyncio.create_task(self._watch(reader))
         await asyncio.sleep(_WARM_UP)
@@ -188,7 +190,10 @@ class _Crowd:
 
         for task in (*entering, watching):
             task.cancel()
-        await asyncio.gather(*entering, watching, return_exceptions=True)
+        for end in await asyncio.gather(*entering, watching, return_exceptions=True):
+            if isinstance(end, Exception):
+                # A mistake of this script, and nothing that a site may answer.
+                raise end
         began = self._began
         rush.calls = [Call(call.moment - began, call.api, call.refused) for call in dingtalk.calls]
         return rush
