@@ -11,7 +11,7 @@ PORT ?= 5000
 # One process for each core; one that is done takes tests over from one that is busy.
 PARALLEL := --numprocesses auto --dist worksteal
 
-.PHONY: demo test test-fast check bench system-packages clean
+.PHONY: demo test test-fast check bench rush under-pressure system-packages clean
 .DEFAULT_GOAL := test
 
 demo: $(VENV)/.demo
@@ -31,7 +31,15 @@ check: $(VENV)/.check
 	$(BIN)/lint-imports
 
 bench: $(VENV)/.check
-	for script in benchmarks/[a-z]*.py; do $(BIN)/python $$script || exit 1; done
+	for name in cookie guard sign_in start; do $(BIN)/python benchmarks/$$name.py || exit 1; done
+
+# A thousand people sign in within 30 s; ARGS="--people 50 --seconds 2" is a small one.
+rush: $(VENV)/.check
+	$(BIN)/python benchmarks/rush.py $(ARGS)
+
+# Fails if anything breaks.
+under-pressure: $(VENV)/.check
+	$(BIN)/python benchmarks/under_pressure.py
 
 $(VENV)/.created:
 	./tools/create-venv "$(PYTHON)" "$(VENV)"

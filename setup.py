@@ -58,7 +58,7 @@ setup(
             "trustme",
         ],
         "check": ["build", "import-linter", "mypy", "ruff", "types-setuptools"],
-        "bench": ["gunicorn"],
+        "bench": ["gunicorn", "matplotlib"],
     },
     entry_points={"flask.commands": ["dingtalk = flask_dingtalk.cli:dingtalk"]},
 )

@@ -1,4 +1,6 @@
-"""The two sites that ``sign_in.py`` compares; the environment says where DingTalk is.
+"""The sites that ``sign_in.py`` compares, and the one of ``rush.py``.
+
+The environment says where DingTalk is.
 
 What a factory needs is imported in it: one must not pay for the other.
 """
@@ -18,6 +20,8 @@ from flask.typing import ResponseReturnValue
 
 #: The variable that holds the base address of DingTalk's API.
 API: Final = "BENCHMARK_API"
+#: The variable that holds the address of a store, where there is one.
+STORE: Final = "BENCHMARK_STORE"
 
 
 def flask_dingtalk() -> Flask:
@@ -65,6 +69,27 @@ def authlib() -> Flask:
         return redirect(PATH)
 
     return _with_clock(app)
+
+
+def names() -> Flask:
+    """Return a site that uses this extension, and whose one page is the visitor's name."""
+    from flask_dingtalk import DingTalk, current_dingtalk_user, login_required
+
+    app = Flask("names_site")
+    app.config.update(settings(), DINGTALK_API_BASE_URL=os.environ[API])
+    app.config["DINGTALK_MEMBERS_ONLY"] = False
+    if STORE in os.environ:
+        app.config["DINGTALK_STORE"] = os.environ[STORE]
+    # Each sign-in that fails is a warning: what the benchmark counts, it need not print.
+    app.logger.setLevel("ERROR")
+    DingTalk(app)
+
+    @app.get(PATH)
+    @login_required
+    def name() -> str:
+        return current_dingtalk_user.nick or ""
+
+    return app
 
 
 def _with_clock(app: Flask) -> Flask:

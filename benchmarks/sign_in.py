@@ -19,13 +19,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
 from _browsers import CALLBACK, CODE, LOGIN, Load
+from _processes import all_processors, gunicorn, on
 from _shared import HOST, Row, print_table
 from _sites import API
 from _stub import BARE_REQUEST, Stub
@@ -160,7 +159,7 @@ def _measure_worker(where: str, own: set[int], others: set[int], target: float |
     """Measure one gunicorn worker on the processors ``own``, with all that it needs on others."""
     with (
         tempfile.TemporaryDirectory() as directory,
-        _on(others),
+        on(others),
         Stub(Path(directory), _ROUND_TRIP) as stub,
     ):
         rounds = [
@@ -191,53 +190,13 @@ def _measure_worker(where: str, own: set[int], others: set[int], target: float |
 
 def _load(factory: str, stub: Stub, processors: set[int]) -> Load:
     """Keep every thread of a worker busy with sign-ins for a while."""
-    with _gunicorn(factory, stub, processors) as port:
+    environment = _environment(stub.bundle, stub.near_url)
+    with gunicorn(factory, environment, threads=_THREADS, processors=processors) as port:
         # Another process: the stub's threads and the browsers' would wait for each other.
         browsers = [sys.executable, str(Path(__file__).with_name("_browsers.py"))]
         browsers += [str(number) for number in (port, _THREADS, _WARM_UP, _MEASURED)]
         result = subprocess.run(browsers, stdout=subprocess.PIPE, check=True)
     return Load(**json.loads(result.stdout))
-
-
-@contextmanager
-def _gunicorn(factory: str, stub: Stub, processors: set[int]) -> Iterator[int]:
-    """Run a site under gunicorn, one worker; yield its port."""
-    with socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
-        # Answers go out as they come, in however many pieces, with no 40 ms between two of them.
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        descriptor = listener.fileno()
-        command = [sys.executable, "-m", "gunicorn", "--bind", f"fd://{descriptor}"]
-        command += ["--workers", "1", "--threads", str(_THREADS), "--log-level", "warning"]
-        with _on(processors):
-            process = subprocess.Popen(
-                [*command, "--chdir", str(Path(__file__).parent), f"_sites:{factory}()"],
-                env=_environment(stub.bundle, stub.near_url),
-                pass_fds=[descriptor],
-            )
-        try:
-            # The listener is open already: the first request waits for the worker.
-            yield listener.getsockname()[1]
-        finally:
-            process.terminate()
-            process.wait()
-
-
-@contextmanager
-def _on(processors: set[int]) -> Iterator[None]:
-    """Keep what this thread does and starts on some processors, where the system can do that."""
-    if not processors:
-        yield
-        return
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, processors)
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, before)
-
-
-def _processors() -> set[int]:
-    return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
 
 
 def _state_in(location: str | None) -> str:
@@ -257,7 +216,7 @@ def main() -> None:
     ):
         for name in _SITES:
             _measure_callbacks(name, stub, targets=name == "Flask-DingTalk")
-    everywhere = _processors()
+    everywhere = all_processors()
     if len(everywhere) > 1:
         # As where one worker runs for each processor.
         own = {max(everywhere)}
