@@ -154,6 +154,7 @@ def _slimmer(user: DingTalkUser) -> Iterator[DingTalkUser]:
     """
     yield user
     if user.employee is not None:
+        raw = user.employee.raw
         kept: tuple[str, ...] = wire.EMPLOYEE_FIELDS
         for dropped in (
             frozenset[str](),
@@ -161,7 +162,7 @@ def _slimmer(user: DingTalkUser) -> Iterator[DingTalkUser]:
             {wire.EMPLOYEE_ROLES},
         ):
             kept = tuple(name for name in kept if name not in dropped)
-            user = replace(user, employee=Employee(_only(user.employee.raw, kept)))
+            user = replace(user, employee=Employee(_only(raw, kept)))
             yield user
     yield replace(user, raw=_only(user.raw, wire.PROFILE_FIELDS + wire.USER_INFO_FIELDS))
 
