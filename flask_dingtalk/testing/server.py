@@ -146,7 +146,7 @@ class LoopbackServer(socketserver.ThreadingTCPServer):
 class _Handler(BaseHTTPRequestHandler):
     """Reads requests off one connection, hands them to the server's `answer`, writes answers."""
 
-    server: LoopbackServer
+    server: LoopbackServer  # pyright: ignore[reportIncompatibleVariableOverride]
     protocol_version = "HTTP/1.1"
     # Head and body leave together, or a kept connection waits 40 ms for an acknowledgement.
     wbufsize = -1
