@@ -8,6 +8,7 @@ import re
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -1922,6 +1923,86 @@ class TestFail:
         """What cannot be meant is an error in the test."""
         with pytest.raises(ValueError, match=r"^(Ask for one kind|times is a positive)"):
             simulator.fail("users/me", **how)
+
+
+class TestLimit:
+    """`DingTalkSimulator.limit`."""
+
+    def test_refuses_calls_over_the_limit_as_the_new_api_does(self, http: Http) -> None:
+        """Calls over the limit get HTTP 403 and DingTalk's code and text for it."""
+        http.simulator.limit("users/me", per_second=2)
+        answers = [http.me("x") for _ in range(3)]
+        assert [answer.status_code for answer in answers] == [400, 400, 403]
+        assert refused(answers[2]) == (403, "Forbidden.AccessDenied.QpsLimitForAppkeyAndApi")
+        text = "您的企业应用调用钉钉开放平台当前接口的所有请求都被暂时禁用了"
+        assert answers[2].json()["message"] == text
+        assert http.simulator.calls[-1].code == "Forbidden.AccessDenied.QpsLimitForAppkeyAndApi"
+
+    def test_refuses_calls_over_the_limit_as_the_old_api_does(self, http: Http) -> None:
+        """Calls over the limit get errcode 88 around 90018."""
+        http.simulator.limit("/topapi/v2/user/get", per_second=1)
+        token = {"access_token": http.app_token().json()["accessToken"]}
+        codes = []
+        for _ in range(2):
+            answer = http.post("/topapi/v2/user/get", params=token, data={"userid": "x"}).json()
+            codes.append((answer["errcode"], answer.get("sub_code")))
+        assert codes == [(60121, None), (88, "90018")]
+
+    def test_uses_no_code_up(self, http: Http) -> None:
+        """A code that came over the limit is still good afterwards."""
+        http.simulator.limit("userAccessToken", per_second=1)
+        http.user_token(code="x")
+        code = http.simulator.authorization_code("li")
+        assert http.user_token(code=code).status_code == 403
+        http.simulator.limit("userAccessToken", per_second=None)
+        assert http.user_token(code=code).status_code == 200
+
+    def test_uses_no_failure_up(self, http: Http) -> None:
+        """A failure asked for waits for a call that is let through."""
+        http.simulator.limit("users/me", per_second=1)
+        http.me("x")
+        http.simulator.fail("users/me", status=500)
+        assert http.me("x").status_code == 403
+        http.simulator.limit("users/me", per_second=None)
+        assert http.me("x").status_code == 500
+
+    def test_ends_after_a_second(self, http: Http) -> None:
+        """A second after the first call there is room for another one."""
+        http.simulator.limit("users/me", per_second=1)
+        began = time.monotonic()
+        http.me("x")
+        while (status := http.me("x").status_code) == 403:
+            time.sleep(0.02)
+        assert status == 400
+        assert time.monotonic() - began >= 1
+
+    def test_is_for_one_endpoint(self, http: Http) -> None:
+        """Other endpoints are not limited."""
+        http.simulator.limit("users/me", per_second=1)
+        assert [http.app_token().status_code for _ in range(3)] == [200, 200, 200]
+
+    def test_can_be_changed(self, http: Http) -> None:
+        """A new limit replaces the one before, and its count."""
+        http.simulator.limit("users/me", per_second=1)
+        statuses = [http.me("x").status_code for _ in range(2)]
+        http.simulator.limit("users/me", per_second=2)
+        statuses += [http.me("x").status_code for _ in range(3)]
+        assert statuses == [400, 403, 400, 400, 403]
+
+    @pytest.mark.parametrize(
+        ("endpoint", "per_second", "words"),
+        [
+            pytest.param("users/me", 0, "per_second must be a positive number", id="zero"),
+            pytest.param("authorize", 20, "'authorize' is a page", id="page"),
+            pytest.param("nothing", 20, "There is no endpoint 'nothing'", id="unknown"),
+        ],
+    )
+    def test_refuses_what_cannot_be_limited(
+        self, simulator: DingTalkSimulator, endpoint: str, per_second: int, words: str
+    ) -> None:
+        """A mistake in a test is an error at once."""
+        with pytest.raises(ValueError, match=words):
+            simulator.limit(endpoint, per_second=per_second)
 
 
 class TestRecord:

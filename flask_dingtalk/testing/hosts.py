@@ -12,8 +12,9 @@ from werkzeug.wrappers import Request, Response
 from .. import wire
 from . import oapi, openapi
 from .authorization import Refused
-from .faults import Faults, Host
+from .faults import Fault, Faults, Host
 from .grants import Grants
+from .limits import Limits
 from .oauth import Pages
 from .server import Connection
 from .world import World
@@ -57,6 +58,7 @@ class Hosts:
         self._world = world
         self.grants = Grants(world)
         self.faults = Faults()
+        self._limits = Limits()
         self.calls: list[Call] = []
         self.page_visits: list[PageVisit] = []
         self.connections = 0
@@ -87,6 +89,12 @@ class Hosts:
         known = ", ".join(self._host_of)
         raise ValueError(f"There is no endpoint {name_or_path!r}, only {known}.")
 
+    def limit(self, endpoint: str, per_second: int | None) -> None:
+        """Limit an endpoint of an API; `ValueError` for a page, which DingTalk does not limit."""
+        if self._host_of[endpoint] == "pages":
+            raise ValueError(f"{endpoint!r} is a page: only calls of the APIs are limited.")
+        self._limits.set(endpoint, per_second)
+
     def answer(self, request: Request, connection: Connection) -> Response:
         """Answer one request, and record it whatever becomes of the answer."""
         with self._world.lock:
@@ -110,6 +118,9 @@ class Hosts:
     def _answer_or_fail(
         self, host: Host, name: str, request: Request, arguments: Mapping[str, Any]
     ) -> Response:
+        if not self._limits.lets_through(name):
+            # Before any failure that a test asked for: a call over the limit uses nothing up.
+            return Fault(throttled=True).strike(host, name)
         fault = self.faults.take(name)
         if fault is None:
             return self._answer(host, name, request, arguments)

@@ -200,6 +200,20 @@ class DingTalkSimulator(World):
         with self.lock:
             self._hosts.faults.clear()
 
+    def limit(self, endpoint: str, *, per_second: int | None = 20) -> None:
+        """Let so many calls of an API's endpoint through in any one second of real time.
+
+        Calls over the limit are refused as DingTalk refuses them (new API: HTTP 403
+        ``Forbidden.AccessDenied.QpsLimitForAppkeyAndApi``; old API: errcode 88 with sub_code
+        90018) and use nothing up: no code, no token, no failure asked for with `fail`. ``None``
+        lifts the limit. `endpoint` is a short name or a path; `ValueError` if there is no such
+        endpoint, if it is a page, or if `per_second` is less than one. DingTalk's own limit for an
+        application of the standard edition is 20. [call-frequency-limit]
+        """
+        name = self._hosts.endpoint(endpoint)
+        with self.lock:
+            self._hosts.limit(name, per_second)
+
     def close_connections(self) -> None:
         """Close the connections that wait for a next request, as DingTalk's load balancer does."""
         self._running().close_idle()
