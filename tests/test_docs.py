@@ -41,6 +41,7 @@ from flask_dingtalk.messages import ERRORS, QR, TRY_AGAIN
 from flask_dingtalk.models import DingTalkUser
 from flask_dingtalk.settings import Settings
 from flask_dingtalk.testing import DingTalkSimulator
+from flask_dingtalk.testing import wire as testing_wire
 
 ROOT: Final = Path(__file__).parents[1]
 ENGLISH: Final = ROOT / "README.md"
@@ -57,11 +58,11 @@ OPEN_PAGES: Final = ("/welcome", "/with-nonce")
 IN_APP_LOGIN: Final = "DINGTALK_IN_APP_LOGIN"
 #: The permissions of the console that an application of this extension can need.
 PERMISSIONS: Final = (
-    wire.PERMISSION_USER_READ,
-    wire.PERMISSION_USER_MOBILE,
-    wire.PERMISSION_GET_MEMBER,
-    wire.PERMISSION_FIELD_MOBILE,
-    wire.PERMISSION_FIELD_EMAIL,
+    testing_wire.PERMISSION_USER_READ,
+    testing_wire.PERMISSION_USER_MOBILE,
+    testing_wire.PERMISSION_GET_MEMBER,
+    testing_wire.PERMISSION_FIELD_MOBILE,
+    testing_wire.PERMISSION_FIELD_EMAIL,
 )
 PAGES: Final = [ENGLISH, CHINESE, ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md"))]
 #: The settings of this version, with their defaults; a required one has none.
@@ -545,9 +546,9 @@ def test_the_documented_numbers_of_the_ways_in_are_those_of_the_code(page: Path)
     assert re.search(rf"{templating._CLIENT_PATIENCE} (seconds|秒)", text)
     assert re.search(rf"({wire.QR_MIN_SIZE} or more|至少 {wire.QR_MIN_SIZE})", text)
     assert "size=300" in text
-    for code in (wire.QR_NOT_IN_ORGANISATION, wire.QR_UNKNOWN_APPLICATION):
+    for code in (testing_wire.QR_NOT_IN_ORGANISATION, testing_wire.QR_UNKNOWN_APPLICATION):
         assert f"`{code}`" in text
-    for code in (wire.ERRCODE_UNKNOWN_CODE, wire.ERRCODE_NOT_AUTHORISED):
+    for code in (testing_wire.ERRCODE_UNKNOWN_CODE, testing_wire.ERRCODE_NOT_AUTHORISED):
         row = next(row for row in text.splitlines() if row.startswith(f"| `{code}`"))
         assert f"`{OLD_API[code].error.error_code}`" in row
 

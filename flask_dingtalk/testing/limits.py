@@ -9,14 +9,14 @@ WINDOW: Final = 1.0
 
 
 class Limits:
-    """How many calls of each endpoint are let through in any one second."""
+    """Counts calls by endpoint, and lets through as many per second as its limit says."""
 
     def __init__(self) -> None:
         self._per_second: dict[str, int] = {}
         self._let_through: defaultdict[str, deque[float]] = defaultdict(deque)
 
     def set(self, endpoint: str, per_second: int | None) -> None:
-        """Limit an endpoint, or lift its limit with ``None``; `ValueError` for less than one."""
+        """Limit an endpoint, ``None`` for no limit; `ValueError` if the number is less than one."""
         if per_second is not None and per_second < 1:
             raise ValueError("per_second must be a positive number, or None for no limit.")
         self._let_through.pop(endpoint, None)
@@ -26,11 +26,11 @@ class Limits:
             self._per_second[endpoint] = per_second
 
     def lets_through(self, endpoint: str) -> bool:
-        """Count a call that is within the limit; a refused one does not count."""
+        """Tell whether a call is within the limit; calls over the limit do not count."""
         per_second = self._per_second.get(endpoint)
         if per_second is None:
             return True
-        # Not the simulator's clock: advance() would not end a limit that real threads run into.
+        # Real time, not the simulator's clock: a client that is throttled waits in real time.
         now = time.monotonic()
         recent = self._let_through[endpoint]
         while recent and recent[0] <= now - WINDOW:

@@ -1,30 +1,31 @@
-// The simulator's DTFrameLogin: a frame with a QR code, as DingTalk's script of this name opens it.
+// The simulator's DTFrameLogin: opens a frame with a QR code, as DingTalk's script does.
 // [obtain-identity-credentials]
 (() => {
   "use strict";
 
   const simulator = new URL(document.currentScript.src).origin;
-  const SMALLEST = 280;
-  const USUAL = 300;
+  const MINIMUM_SIZE = 280;
+  const DEFAULT_SIZE = 300;
   const PARAMETERS = [
     "client_id", "response_type", "scope", "prompt", "state", "org_type", "corpId",
     "exclusiveLogin", "exclusiveCorpId",
   ];
   const listeners = new WeakMap();
 
-  const size = (wanted) => Math.max(SMALLEST, Number(wanted) || USUAL);
+  const size = (requested) => Math.max(MINIMUM_SIZE, Number(requested) || DEFAULT_SIZE);
 
   const address = (login) => {
     const query = [`origin=${encodeURIComponent(window.location.origin)}`];
     for (const name of PARAMETERS) {
       const value = login[name];
       if (value !== undefined && value !== null) {
-        // "openid+corpid" and "openid corpid" are both in use for the scope, so its plus stays.
+        // Sites write the scope as "openid+corpid" or as "openid corpid", so its plus stays a plus.
         const encode = name === "scope" ? encodeURI : encodeURIComponent;
         query.push(`${name}=${encode(value)}`);
       }
     }
-    // Encoded by the caller, once: what is not breaks here, what is twice is registered nowhere.
+    // The site passes redirect_uri encoded once. Unencoded it is refused; encoded twice it is not
+    // registered.
     if (login.redirect_uri) {
       query.push(`redirect_uri=${login.redirect_uri}`);
     }
@@ -60,7 +61,7 @@
         fail(errorCode === undefined ? errorMsg : { errorCode, errorMsg });
       }
     };
-    // Called again for the same element, it replaces the frame: the one before has nothing to say.
+    // A second call for the same element replaces the frame, so the first listener goes.
     window.removeEventListener("message", listeners.get(container));
     listeners.set(container, listen);
     window.addEventListener("message", listen);
