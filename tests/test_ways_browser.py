@@ -625,7 +625,7 @@ def phone(in_app: Site, open_window: OpenWindow) -> Visitor:
 
 def test_inside_the_client_nobody_has_to_tap(in_app: Site, phone: Visitor) -> None:
     """A guarded page comes up by itself."""
-    in_app.simulator.in_client_user = "li"
+    in_app.simulator.in_app_user = "li"
     phone.open("/report?month=5")
     phone.is_signed_in("李四", path="/report?month=5")
     calls = [call.endpoint for call in in_app.simulator.calls]
@@ -663,7 +663,7 @@ def test_a_client_that_stays_silent_is_given_up_after_three_seconds(
     """The sign-in goes on with DingTalk's pages."""
     in_app.simulator.fail("requestAuthCode", timeout=True)
     phone.page.clock.install()
-    with phone.page.expect_request("**/in-client/code"):
+    with phone.page.expect_request("**/in-app/code"):
         phone.open()
     phone.page.clock.fast_forward(2000)
     phone.is_at("/dingtalk/login?next=/report")
@@ -677,7 +677,7 @@ def test_a_client_that_refuses_is_followed_by_dingtalks_pages(
     in_app: Site, phone: Visitor, caplog: pytest.LogCaptureFixture
 ) -> None:
     """And the site's log says why it did: nobody can look into the console of a phone."""
-    in_app.simulator.in_client_user = "wang"
+    in_app.simulator.in_app_user = "wang"
     phone.open()
     phone.go_through_dingtalks_pages()
     phone.is_signed_in()
