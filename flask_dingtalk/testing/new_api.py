@@ -202,9 +202,8 @@ class NewApi:
             )
             profile[wire.PROFILE_STATE_CODE] = person.state_code
         if person.email is not None and not person.email.lower().endswith("@dingtalk.com"):
-            profile[wire.PROFILE_EMAIL] = (
-                person.email
-            )  # addresses of DingTalk's own mail service are never returned
+            # Addresses of DingTalk's own mail service are never returned. [common-errors]
+            profile[wire.PROFILE_EMAIL] = person.email
         return {key: value for key, value in profile.items() if value is not None}
 
     def _auth_rules(self, request: Request) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from .helpers import Http, page_refusal
 
 
 def request_code(http: Http, origin: str | None = "http://localhost:5000", **changes: str) -> Any:
-    """Ask for a code as the script does in a page of that origin."""
+    """Request a code as the script does on a page of this origin."""
     application = http.simulator.application
     body = {"corpId": application.corp_id, "clientId": application.client_id, **changes}
     headers = {"Origin": origin} if origin else {}

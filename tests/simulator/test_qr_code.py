@@ -24,7 +24,7 @@ def open_frame(
 
 
 def scan(http: Http, page: requests.Response, user: str) -> requests.Response:
-    """Scan the code that a page shows, or send the form again that a scan led to."""
+    """Submit the form of a page: scan its code, or confirm the login."""
     ticket = re.search(r'name="ticket" value="([^"]+)"', page.text)
     assert ticket is not None, page.text
     action = re.search(r'action="([^"]+)"', page.text)
@@ -36,7 +36,7 @@ def scan(http: Http, page: requests.Response, user: str) -> requests.Response:
 
 
 def posted_message(page: requests.Response) -> tuple[dict[str, Any], str, str] | None:
-    """Return what a page tells the one around it: message, whom, and how often."""
+    """Return message, target origin and number of the messages that a page posts."""
     found = re.search(r'data-message="(.*?)" data-target="(.*?)" data-times="(\d)"', page.text)
     return found and (json.loads(html.unescape(found[1])), found[2], found[3])
 
@@ -61,9 +61,9 @@ def test_frame_may_be_embedded(http: Http) -> None:
 def test_success_is_posted_to_the_page(http: Http) -> None:
     """Callback, code and state go only to the origin of the redirect URL."""
     done = scan(http, scan(http, open_frame(http, state="s t"), "li"), "li")
-    told = posted_message(done)
-    assert told is not None
-    message, target, times = told
+    posted = posted_message(done)
+    assert posted is not None
+    message, target, times = posted
     code = message["authCode"]
     assert message == {
         "success": True,
@@ -80,10 +80,10 @@ def test_success_is_posted_to_the_page(http: Http) -> None:
 def test_code_is_for_the_organisation_asked_for(http: Http, own: str) -> None:
     """The code yields the corpId that the page passed."""
     page = open_frame(http, scope="openid corpid", corpId=own, state=None)
-    told = posted_message(scan(http, scan(http, page, "zhang"), "zhang"))
-    assert told is not None
-    assert set(told[0]) == {"success", "redirectUrl", "authCode"}
-    assert http.user_token(code=told[0]["authCode"]).json()["corpId"] == own
+    posted = posted_message(scan(http, scan(http, page, "zhang"), "zhang"))
+    assert posted is not None
+    assert set(posted[0]) == {"success", "redirectUrl", "authCode"}
+    assert http.user_token(code=posted[0]["authCode"]).json()["corpId"] == own
 
 
 @pytest.mark.parametrize("name", ["client_id", "redirect_uri", "response_type", "scope", "prompt"])
@@ -92,9 +92,9 @@ def test_required_parameters_are_checked(http: Http, name: str) -> None:
     changes: dict[str, Any] = {name: None}
     page = open_frame(http, **changes)
     assert page_refusal(page) == "missing"
-    told = posted_message(page)
-    assert told is not None
-    assert told[0] == {"success": False, "errorMsg": f"The sign-in link has no {name}."}
+    posted = posted_message(page)
+    assert posted is not None
+    assert posted[0] == {"success": False, "errorMsg": f"The sign-in link has no {name}."}
 
 
 def test_organisation_can_be_limited_to_managed_ones(http: Http, own: str) -> None:
@@ -142,9 +142,9 @@ def test_known_errors_have_dingtalks_codes(
     http: Http, changes: dict[str, Any], code: int, text: str
 ) -> None:
     """The page is told an object with DingTalk's code and text."""
-    told = posted_message(open_frame(http, **changes))
-    assert told is not None
-    assert told[0] == {"success": False, "errorCode": code, "errorMsg": text}
+    posted = posted_message(open_frame(http, **changes))
+    assert posted is not None
+    assert posted[0] == {"success": False, "errorCode": code, "errorMsg": text}
 
 
 @pytest.mark.parametrize("preselected", [False, True], ids=["owner", "preselected"])
@@ -153,9 +153,9 @@ def test_outsiders_are_told_11055(http: Http, own: str, preselected: bool) -> No
     http.simulator.application.admits_outsiders = preselected
     changes = {"scope": "openid corpid", "corpId": own}
     page = scan(http, open_frame(http, **(changes if preselected else {})), "wang")
-    told = posted_message(page)
-    assert told is not None
-    assert told[0] == {
+    posted = posted_message(page)
+    assert posted is not None
+    assert posted[0] == {
         "success": False,
         "errorCode": 11055,
         "errorMsg": "操作失败，你不在组织内",

@@ -13,7 +13,7 @@ PATH = "/topapi/v2/user/getuserinfo"
 
 
 def errcode_of(http: Http, code: str) -> Any:
-    """Spend a code; return the error code and its text."""
+    """Use a code up; return the error code and its text."""
     answer = http.oapi(PATH, code=code)
     return answer["errcode"], answer["errmsg"]
 
