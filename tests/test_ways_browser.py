@@ -532,12 +532,12 @@ def test_at_another_origin_than_the_callbacks_a_message_stands_in_place_of_the_c
 
 
 def test_a_wrong_client_id_is_told(site: Site, visitor_with: Callable[..., Visitor]) -> None:
-    """DingTalk's code for it stands in the console, for the developer."""
+    """DingTalk's text for it is in the console, for the developer."""
     site.build(DINGTALK_CLIENT_ID="dingmistyped")
     visitor = visitor_with(expected=TOLD)
     with visitor.page.expect_console_message(lambda message: TOLD in message.text) as told:
         visitor.open("/scan")
-    assert told.value.args[1].json_value()["errorCode"] == 900103
+    assert told.value.args[1].json_value() == "应用不存在"
     expect(visitor.page.get_by_text("Nobody was signed in")).to_be_visible()
     expect(visitor.renew).to_be_visible()
 

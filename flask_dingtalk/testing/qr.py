@@ -136,9 +136,11 @@ class QrCode:
         application = self._world.application
         wrong_origin = self._has_wrong_origin(request, auth_request)
         if request.form.get("decision") != "agree":
-            message = {
-                testing_wire.QR_SUCCESS: False,
-                testing_wire.QR_ERROR_MESSAGE: application.decline_error,
+            # DingTalk's script looks for error= in a redirectUrl, so that is how a decline comes.
+            error = {wire.CALLBACK_ERROR: application.decline_error}
+            message: dict[str, Any] = {
+                testing_wire.QR_SUCCESS: True,
+                testing_wire.QR_REDIRECT_URL: auth_request.callback_url(error),
             }
             posted = _post_message_context(message, None if wrong_origin else auth_request.origin)
             return self._frame(request, "qr_done.html", auth_request, declined=True, **posted)

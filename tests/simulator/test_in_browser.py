@@ -73,7 +73,7 @@ class Site:
             "response_type": "code",
             "scope": "openid",
             "prompt": "consent",
-            "state": "s +/&ä",
+            "state": "s.t_~-",
             **self.login,
         }
         sent = {name: value for name, value in login.items() if value is not None}
@@ -179,13 +179,24 @@ def test_scan_calls_the_success_callback(
     ((name, result),) = visitor.outcomes()
     assert name == "success"
     assert set(result) == {"redirectUrl", "authCode", "state"}
-    assert result["state"] == "s +/&ä"
+    assert result["state"] == "s.t_~-"
     address, _, query = result["redirectUrl"].partition("?")
     assert address == f"{visitor.site.address}/callback"
     code = result["authCode"]
-    assert parse_qs(query) == {"code": [code], "authCode": [code], "state": ["s +/&ä"]}
+    assert parse_qs(query) == {"code": [code], "authCode": [code], "state": ["s.t_~-"]}
     assert nick_of(visitor.site.simulator, code) == "李四"
     expect(visitor.frame.get_by_role("heading")).to_have_text("Confirmed on the phone")
+
+
+def test_values_are_neither_encoded_nor_decoded(visitor: Visitor) -> None:
+    """A state goes into the frame's address as it is, and comes back as it is in the address."""
+    visitor.site.login = {"state": "a%20b"}
+    visitor.site.show_qr()
+    visitor.open()
+    visitor.scan()
+    visitor.button("Agree").click()
+    ((_, result),) = visitor.outcomes()
+    assert result["state"] == "a%20b"
 
 
 def test_scan_works_from_a_page_of_another_site_than_the_frame(visitor: Visitor) -> None:
@@ -240,13 +251,12 @@ def test_declining_calls_the_error_callback(visitor: Visitor) -> None:
 
 
 def test_outsider_calls_the_error_callback(visitor: Visitor) -> None:
-    """The callback receives an object with DingTalk's code and text."""
+    """The callback receives DingTalk's text without its code, as from DingTalk's script."""
     visitor.site.simulator.application.admits_outsiders = False
     visitor.site.show_qr()
     visitor.open()
     visitor.scan("王五")
-    error = {"errorCode": 11055, "errorMsg": "操作失败，你不在组织内"}
-    assert visitor.outcomes() == [("error", error)]
+    assert visitor.outcomes() == [("error", "操作失败，你不在组织内")]
 
 
 @pytest.mark.parametrize(
@@ -259,13 +269,13 @@ def test_outsider_calls_the_error_callback(visitor: Visitor) -> None:
         ),
         pytest.param(
             lambda url: quote(quote(url, safe=""), safe=""),
-            {"errorCode": 50001, "errorMsg": "redirect_uri未授权"},
+            "redirect_uri未授权",
             id="twice",
         ),
     ],
 )
 def test_redirect_uri_must_be_encoded_once(
-    visitor: Visitor, encode: Callable[[str], str], error: Any
+    visitor: Visitor, encode: Callable[[str], str], error: str
 ) -> None:
     """An unencoded redirect_uri is an error, and so is one encoded twice."""
     visitor.site.login = {"redirect_uri": encode(f"{visitor.site.address}/callback?x=1")}
@@ -330,14 +340,14 @@ def test_expired_code_is_renewed_in_the_frame(visitor: Visitor) -> None:
 
 
 def test_frame_has_the_size_asked_for(visitor: Visitor) -> None:
-    """The default is 300 pixels each way, the minimum 280."""
+    """The default is 300 pixels each way; smaller sizes than 280 are not prevented."""
     visitor.site.show_qr()
     visitor.open()
     frame = visitor.page.locator("iframe")
     for asked, width, height in (
         ("", "300", "300"),
-        (", width: 100, height: 279", "280", "280"),
-        (", width: 360, height: '400px'", "360", "300"),
+        (", width: 100, height: 279", "100", "279"),
+        (", width: 360, height: 400", "360", "400"),
     ):
         visitor.page.evaluate(f"show({{id: 'container'{asked}}})")
         expect(frame).to_have_attribute("width", width)
@@ -362,8 +372,8 @@ def test_everything_fits_into_the_smallest_frame(
     assert root.evaluate(scrolled) == [280, 280]
 
 
-def test_second_call_replaces_the_frame(visitor: Visitor) -> None:
-    """After a second call only the new frame calls back."""
+def test_second_call_adds_a_listener_that_stays(visitor: Visitor) -> None:
+    """The new frame replaces the old one, and calls back once for each call so far."""
     visitor.site.show_qr()
     visitor.open()
     expect(visitor.button("Scan with the phone of 张三")).to_be_visible()
@@ -371,15 +381,25 @@ def test_second_call_replaces_the_frame(visitor: Visitor) -> None:
     expect(visitor.page.locator("iframe")).to_have_count(1)
     visitor.scan()
     visitor.button("Agree").click()
-    assert [name for name, _ in visitor.outcomes()] == ["success"]
+    first, second = visitor.outcomes(2)
+    assert first == second
+    assert first[0] == "success"
+
+
+def test_missing_parameters_call_the_error_callback(visitor: Visitor) -> None:
+    """A frame without an id is refused with the text of DingTalk's script."""
+    visitor.site.frame = {}
+    visitor.site.show_qr()
+    visitor.open()
+    assert visitor.outcomes() == [("error", "Missing parameters")]
 
 
 def test_missing_container_calls_the_error_callback(visitor: Visitor) -> None:
-    """The callback receives a text with the id."""
+    """The callback receives the text of DingTalk's script."""
     visitor.site.frame = {"id": "nowhere"}
     visitor.site.show_qr()
     visitor.open()
-    assert visitor.outcomes() == [("error", 'There is no element with the id "nowhere".')]
+    assert visitor.outcomes() == [("error", "Element not found")]
 
 
 # --- Inside the DingTalk client ------------------------------------------------------------------
