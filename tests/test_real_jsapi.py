@@ -27,7 +27,7 @@ from werkzeug.wrappers import Request, Response
 from flask_dingtalk.testing import DingTalkSimulator
 
 from .conftest import AppFactory
-from .test_simulator_browser import PAGE
+from .simulator.test_in_browser import PAGE
 from .windows import IN_CLIENT, PHONE, serving
 
 LIBRARY: Final = Path(__file__).parents[1] / "build" / "jsapi" / "dingtalk.open.js"
