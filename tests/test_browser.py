@@ -196,7 +196,7 @@ def test_phone_is_offered_no_code_to_scan(visitor_with: Callable[..., Visitor]) 
 
 def test_nobody_taps_anything_inside_dingtalk(visitor: Visitor) -> None:
     """A page behind the door comes up by itself, for whoever holds the phone."""
-    visitor.portal.simulator.in_client_user = "li"
+    visitor.portal.simulator.in_app_user = "li"
     visitor.be_inside_dingtalk()
     visitor.open("/record")
     visitor.is_at("/record")

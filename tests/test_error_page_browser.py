@@ -11,8 +11,9 @@ from playwright.sync_api import Page, expect
 from flask_dingtalk import DingTalk, NotPermitted, RateLimited
 from flask_dingtalk.testing import DingTalkSimulator
 
-from .conftest import AppFactory
-from .windows import OpenWindow, serving
+from .chromium import OpenWindow
+from .helpers import AppFactory
+from .server import serving
 
 #: The background of the card.
 CARD = "rgb(255, 255, 255)"

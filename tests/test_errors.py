@@ -21,7 +21,7 @@ from flask_dingtalk.api.error_codes import NEW_API, OLD_API
 from flask_dingtalk.messages import ERRORS
 from flask_dingtalk.testing import DingTalkSimulator
 
-from .conftest import AppFactory, come_back, start
+from .helpers import AppFactory, come_back, start
 from .markup import links, tags
 
 FAILURES: list[tuple[str, dict[str, Any], int, str]] = [
@@ -381,7 +381,7 @@ def test_outside_of_a_request_the_text_of_an_error_is_that_of_the_log() -> None:
 
 def test_an_error_is_complete_when_it_is_made() -> None:
     """Whoever raises one says everything at once."""
-    error = flask_dingtalk.InvalidState("x", target="/report", retry_url="/login", spent=True)
+    error = flask_dingtalk.InvalidState("x", target="/report", retry_url="/login")
     assert (error.target, error.retry_url, error.spent) == ("/report", "/login", True)
 
 

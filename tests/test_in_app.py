@@ -120,7 +120,7 @@ def post(client: FlaskClient, state: str | None, code: str | None, **headers: st
 
 def sign_in(simulator: DingTalkSimulator, client: FlaskClient, user: str, next: str = "/") -> Any:
     """Do what page and client do together."""
-    return post(client, begin(client, next), simulator.in_client_code(user))
+    return post(client, begin(client, next), simulator.in_app_code(user))
 
 
 # --- The page ------------------------------------------------------------------------------------
@@ -242,7 +242,7 @@ def test_a_sign_in_without_next_ends_at_the_configured_page(
 ) -> None:
     """DINGTALK_LOGIN_REDIRECT is where."""
     phone = make_in_app(DINGTALK_LOGIN_REDIRECT="/welcome").test_client()
-    response = post(phone, begin(phone), simulator.in_client_code("li"))
+    response = post(phone, begin(phone), simulator.in_app_code("li"))
     assert response.location == "/welcome"
 
 
@@ -303,7 +303,7 @@ def test_a_session_id_is_renewed(
     phone = session_settings(make_in_app()).test_client()
     state = begin(phone, "/report")
     planted = phone.get_cookie("session")
-    response = post(phone, state, simulator.in_client_code("li"))
+    response = post(phone, state, simulator.in_app_code("li"))
     renewed = phone.get_cookie("session")
     assert response.location == "/report"
     assert planted is not None
@@ -379,7 +379,7 @@ def test_the_signal_of_such_a_sign_in_carries_no_token(
         heard.append((sender, user.nick, token, current_dingtalk_user.nick))
 
     with user_logged_in.connected_to(listen):
-        state, code = begin(phone), simulator.in_client_code("zhang")
+        state, code = begin(phone), simulator.in_app_code("zhang")
         post(phone, state, code)
         post(phone, state, code)
     assert heard == [(site, "张三", None, "张三")]
@@ -457,7 +457,7 @@ def test_who_left_the_organisation_since_the_client_gave_the_code_stays_out(
     phone: FlaskClient, simulator: DingTalkSimulator
 ) -> None:
     """DingTalk refuses the code then."""
-    state, code = begin(phone), simulator.in_client_code("zhang")
+    state, code = begin(phone), simulator.in_app_code("zhang")
     simulator.leave("zhang")
     assert post(phone, state, code).status_code >= 400
     assert phone.get("/").text == "nobody"
@@ -619,7 +619,7 @@ def test_inside_the_client_another_try_after_dingtalks_pages_goes_there_again(
 
 def spent(simulator: DingTalkSimulator, site: Flask) -> str:
     """Return a code that somebody signed in with before."""
-    code = simulator.in_client_code("zhang")
+    code = simulator.in_app_code("zhang")
     other = site.test_client()
     assert post(other, begin(other), code).status_code == 303
     return code
@@ -627,7 +627,7 @@ def spent(simulator: DingTalkSimulator, site: Flask) -> str:
 
 def expired(simulator: DingTalkSimulator, site: Flask) -> str:
     """Return a code that is older than five minutes."""
-    code = simulator.in_client_code("zhang")
+    code = simulator.in_app_code("zhang")
     simulator.advance(301)
     return code
 
@@ -643,7 +643,7 @@ CODES: list[Any] = [
     ),
     pytest.param(lambda *_: "0" * 32, 400, "invalid_code", id="made up"),
     pytest.param(
-        lambda simulator, _: simulator.in_client_code(
+        lambda simulator, _: simulator.in_app_code(
             "wang", corp_id=list(simulator.organisations)[1]
         ),
         403,
@@ -695,14 +695,14 @@ def test_a_code_of_the_client_is_none_at_the_callback(
     phone: FlaskClient, simulator: DingTalkSimulator
 ) -> None:
     """The two kinds do not stand in for each other."""
-    response = come_back(phone, start(phone), simulator.in_client_code("zhang"))
+    response = come_back(phone, start(phone), simulator.in_app_code("zhang"))
     assert "invalid_code" in response.text
     assert phone.get("/").text == "nobody"
 
 
 def test_no_error_page_repeats_the_code(phone: FlaskClient, simulator: DingTalkSimulator) -> None:
     """Nor any other secret."""
-    code = simulator.in_client_code("zhang")
+    code = simulator.in_app_code("zhang")
     page = post(phone, "made-up", code).text
     assert not [secret for secret in simulator.secrets if secret in page]
 
@@ -715,7 +715,7 @@ def test_without_a_state_of_this_site_the_code_is_not_spent(
     phone: FlaskClient, simulator: DingTalkSimulator, state: str | None
 ) -> None:
     """It may be somebody else's, posted by a page that wants a visitor to be them."""
-    response = post(phone, state, simulator.in_client_code("zhang"))
+    response = post(phone, state, simulator.in_app_code("zhang"))
     assert response.status_code == 400
     assert "invalid_state" in response.text
     assert endpoints(simulator) == []
@@ -725,7 +725,7 @@ def test_without_a_state_of_this_site_the_code_is_not_spent(
 def test_a_state_of_another_browser_is_refused(site: Flask, simulator: DingTalkSimulator) -> None:
     """And the code is not spent."""
     state = begin(site.test_client())
-    response = post(site.test_client(), state, simulator.in_client_code("zhang"))
+    response = post(site.test_client(), state, simulator.in_app_code("zhang"))
     assert "invalid_state" in response.text
     assert endpoints(simulator) == []
 
@@ -733,9 +733,9 @@ def test_a_state_of_another_browser_is_refused(site: Flask, simulator: DingTalkS
 def test_a_used_state_is_refused(phone: FlaskClient, simulator: DingTalkSimulator) -> None:
     """With another code, that is; the other code is not spent."""
     state = begin(phone)
-    post(phone, state, simulator.in_client_code("li"))
+    post(phone, state, simulator.in_app_code("li"))
     simulator.calls.clear()
-    response = post(phone, state, simulator.in_client_code("zhang"))
+    response = post(phone, state, simulator.in_app_code("zhang"))
     assert "invalid_state" in response.text
     assert endpoints(simulator) == []
     assert phone.get("/").text == "李四"
@@ -748,7 +748,7 @@ def test_an_expired_state_is_refused_and_another_try_leads_to_the_same_place(
     with time_machine.travel("2030-01-01 12:00:00", tick=False) as clock:
         state = begin(phone, "/report")
         clock.shift(601)
-        response = post(phone, state, simulator.in_client_code("zhang"))
+        response = post(phone, state, simulator.in_app_code("zhang"))
     assert "invalid_state" in response.text
     assert endpoints(simulator) == []
     (href,) = links(response.text)
@@ -759,7 +759,7 @@ def test_sending_the_form_again_leads_to_the_same_place_and_calls_nobody(
     phone: FlaskClient, simulator: DingTalkSimulator
 ) -> None:
     """As impatient people do."""
-    state, code = begin(phone, "/report"), simulator.in_client_code("zhang")
+    state, code = begin(phone, "/report"), simulator.in_app_code("zhang")
     post(phone, state, code)
     simulator.calls.clear()
     response = post(phone, state, code)
@@ -772,7 +772,7 @@ def test_sending_the_form_twice_at_once_is_one_sign_in(
 ) -> None:
     """The second one waits for the end of the first."""
     phone = site.test_client()
-    state, code = begin(phone, "/report"), simulator.in_client_code("zhang")
+    state, code = begin(phone, "/report"), simulator.in_app_code("zhang")
     cookie = phone.get_cookie("session")
     assert cookie is not None
 
@@ -793,7 +793,7 @@ def test_below_a_path_everything_stays_below_it(site: Flask, simulator: DingTalk
     page = phone.get("/dingtalk/login", headers={"User-Agent": IN_CLIENT}, base_url=base).text
     assert with_attribute(page, "form", "method")["action"] == "/portal/dingtalk/in-app"
     assert links(page) == ["/portal/dingtalk/login?via=redirect"]
-    form = {"state": state_of(page), "code": simulator.in_client_code("li")}
+    form = {"state": state_of(page), "code": simulator.in_app_code("li")}
     assert phone.post("/dingtalk/in-app", data=form, base_url=base).location == "/portal/"
 
 
@@ -805,7 +805,7 @@ def test_a_form_of_another_origin_is_refused(
     phone: FlaskClient, simulator: DingTalkSimulator, headers: dict[str, str]
 ) -> None:
     """Before anything else, so that the state is still good."""
-    state, code = begin(phone), simulator.in_client_code("zhang")
+    state, code = begin(phone), simulator.in_app_code("zhang")
     assert post(phone, state, code, **headers).status_code == 403
     assert endpoints(simulator) == []
     assert post(phone, state, code, **{"Sec-Fetch-Site": "same-origin"}).status_code == 303
@@ -871,7 +871,7 @@ def test_a_failure_is_an_error_of_its_own_and_the_code_is_sent_once(
 ) -> None:
     """Not again even where the visitor loads the page again; a new try works."""
     phone = make_in_app(DINGTALK_TIMEOUT=patience_for(failure)).test_client()
-    state, code = begin(phone, "/report"), simulator.in_client_code("zhang")
+    state, code = begin(phone, "/report"), simulator.in_app_code("zhang")
     simulator.fail("getuserinfo", **failure)
     response = post(phone, state, code)
     assert (response.status_code, error_code in response.text) == (status, True)

@@ -172,7 +172,7 @@ def _while_throttled(sdk: Sdk) -> None:
         pytest.param(
             lambda sdk: sdk.user_token(code="x", client_secret="wrong"),
             400,
-            "invalidClientIdOrSecret",
+            "invalidParameter.idOrSecret.notFound",
             id="secret",
         ),
         pytest.param(_with_a_used_code, 400, "invalidParameter.authCode.notFound", id="code"),

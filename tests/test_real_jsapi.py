@@ -29,7 +29,7 @@ from flask_dingtalk.testing import DingTalkSimulator
 from .chromium import PHONE
 from .helpers import IN_CLIENT, AppFactory
 from .server import serving
-from .test_simulator_browser import PAGE
+from .simulator.test_in_browser import PAGE
 
 pytestmark = pytest.mark.npm
 
@@ -78,7 +78,7 @@ class Site:
 
     def jsapi_url(self, client: str | None = None, **order: str) -> str:
         """Return the address of the script; `order` is explained in the stub of the client."""
-        query = {"client": client or "", "ask": f"{self.simulator.url}/in-client/code", **order}
+        query = {"client": client or "", "ask": f"{self.simulator.url}/in-app/code", **order}
         return f"{self.address}/dingtalk.open.js?{urlencode(query)}"
 
     def __call__(self, request: Request) -> Response:
@@ -227,7 +227,7 @@ def test_page_gets_a_code_that_the_server_can_spend(
 ) -> None:
     """Function and promise get the same object."""
     window = window_of(client)
-    window.site.simulator.in_client_user = "li"
+    window.site.simulator.in_app_user = "li"
     window.site.ask_for_a_code(script(client))
     window.open()
     (first, result), (second, promised) = window.told(2)
@@ -361,7 +361,7 @@ def test_library_loads_nothing_and_tells_nobody(client: str, window_of: OpenWind
     window.site.ask_for_a_code(script)
     window.open()
     window.told(2)
-    code = f"{window.site.simulator.url}/in-client/code"
+    code = f"{window.site.simulator.url}/in-app/code"
     network = [url for url in window.requested if not url.startswith("data:")]
     assert network == [f"{window.site.address}/", script, code]
 
@@ -375,7 +375,7 @@ def test_site_signs_in_without_a_tap(
 ) -> None:
     """Whatever the platform, a guarded page opens as it was asked for."""
     window = window_of(client)
-    window.site.simulator.in_client_user = "li"
+    window.site.simulator.in_app_user = "li"
     report = portal(window.site.jsapi_url(client)) + "/report?month=11"
     window.page.goto(report)
     expect(window.page.locator("body")).to_have_text("Report for 李四")

@@ -7,7 +7,6 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,7 +14,6 @@ import pytest
 from flask import Flask, jsonify
 from flask.testing import FlaskClient
 from flask.typing import ResponseReturnValue
-from flask_dingtalk.token_rotations import TokenRotations
 from requests.exceptions import InvalidJSONError
 
 from flask_dingtalk import (
@@ -223,35 +221,14 @@ def test_a_refresh_that_ended_at_a_proxy_can_be_tried_again(
         assert client.get("/token").status_code == 200
 
 
-def test_a_request_that_is_killed_while_it_refreshes_spends_the_refresh_token(
-    later: Later,
-) -> None:
-    """It may have arrived; nobody sends it again."""
-
-    class Killed(BaseException):
-        """What a server raises into a request that takes too long."""
-
-    rotations = TokenRotations()
-    token = ended_token()
-
-    def killed(token: DingTalkToken) -> DingTalkToken:
-        raise Killed
-
-    with pytest.raises(Killed):
-        rotations.renew(token, killed)
-    with pytest.raises(DingTalkAPIError):
-        rotations.renew(token, lambda old: ended_token())
-
-
-def test_tokens_that_go_round_in_a_circle_end_nowhere_in_an_endless_loop() -> None:
-    """The same pair again, and one whose end wobbles by a second."""
-    rotations = TokenRotations()
-    first = ended_token()
-    second = replace(first, expires_at=first.expires_at + timedelta(seconds=1))
-    assert rotations.renew(first, lambda token: second) == second
-    assert rotations.renew(second, lambda token: first) == first
-    assert rotations.latest(first) == first
-    assert rotations.latest(second) == first
+def test_a_pair_that_dingtalk_gives_twice_ends_in_no_endless_loop(later: Later) -> None:
+    """The same refresh token again, and an access token that has ended already."""
+    with StubDingTalk() as stub:
+        stub.token = Answer(TOKEN | {"expireIn": 1})
+        client = stub_app(stub).test_client()
+        signed_in(client, DingTalkUser(union_id="u"), ended_token())
+        for _ in range(3):
+            assert client.get("/token").status_code == 200
 
 
 def test_a_listener_may_call_dingtalk_itself(

@@ -533,12 +533,12 @@ def test_at_another_origin_than_the_callbacks_a_message_stands_in_place_of_the_c
 
 
 def test_a_wrong_client_id_is_told(site: Site, visitor_with: Callable[..., Visitor]) -> None:
-    """DingTalk's code for it stands in the console, for the developer."""
+    """DingTalk's text for it is in the console, for the developer."""
     site.build(DINGTALK_CLIENT_ID="dingmistyped")
     visitor = visitor_with(expected=TOLD)
     with visitor.page.expect_console_message(lambda message: TOLD in message.text) as told:
         visitor.open("/scan")
-    assert told.value.args[1].json_value()["errorCode"] == 900103
+    assert told.value.args[1].json_value() == "应用不存在"
     expect(visitor.page.get_by_text("Nobody was signed in")).to_be_visible()
     expect(visitor.renew).to_be_visible()
 
@@ -626,7 +626,7 @@ def phone(in_app: Site, open_window: OpenWindow) -> Visitor:
 
 def test_inside_the_client_nobody_has_to_tap(in_app: Site, phone: Visitor) -> None:
     """A guarded page comes up by itself."""
-    in_app.simulator.in_client_user = "li"
+    in_app.simulator.in_app_user = "li"
     phone.open("/report?month=5")
     phone.is_signed_in("李四", path="/report?month=5")
     calls = endpoints(in_app.simulator)
@@ -664,7 +664,7 @@ def test_a_client_that_stays_silent_is_given_up_after_three_seconds(
     """The sign-in goes on with DingTalk's pages."""
     in_app.simulator.fail("requestAuthCode", timeout=True)
     phone.page.clock.install()
-    with phone.page.expect_request("**/in-client/code"):
+    with phone.page.expect_request("**/in-app/code"):
         phone.open()
     phone.page.clock.fast_forward(2000)
     phone.is_at("/dingtalk/login?next=/report")
@@ -678,7 +678,7 @@ def test_a_client_that_refuses_is_followed_by_dingtalks_pages(
     in_app: Site, phone: Visitor, caplog: pytest.LogCaptureFixture
 ) -> None:
     """And the site's log says why it did: nobody can look into the console of a phone."""
-    in_app.simulator.in_client_user = "wang"
+    in_app.simulator.in_app_user = "wang"
     phone.open()
     phone.go_through_dingtalks_pages()
     phone.is_signed_in()

@@ -64,21 +64,6 @@ CALLBACK_ERROR: Final = "error"
 #: Pixels each way, at least; the script takes less for this.
 QR_MIN_SIZE: Final = 280
 
-#: What the success callback gets, besides `STATE`.
-QR_REDIRECT_URL: Final = "redirectUrl"
-QR_AUTH_CODE: Final = "authCode"
-#: The error callback gets a text, or an object of these two. Seen, not documented.
-QR_ERROR_CODE: Final = "errorCode"
-QR_ERROR_MESSAGE: Final = "errorMsg"
-#: Tells the two apart in the message from the frame. Seen for failures, not documented.
-QR_SUCCESS: Final = "success"
-#: 你不在组织内. Seen, not documented.
-QR_NOT_IN_ORGANISATION: Final = 11055
-#: 应用不存在. Seen, not documented.
-QR_UNKNOWN_APPLICATION: Final = 900103
-#: redirect_uri未授权. [server-api-error-codes-1]
-QR_REDIRECT_URI_NOT_REGISTERED: Final = 50001
-
 # --- User access token [obtain-user-token] -------------------------------------------------------
 
 USER_ACCESS_TOKEN_PATH: Final = "/v1.0/oauth2/userAccessToken"
@@ -107,9 +92,6 @@ PROFILE_AVATAR_URL: Final = "avatarUrl"
 PROFILE_MOBILE: Final = "mobile"
 PROFILE_STATE_CODE: Final = "stateCode"
 PROFILE_EMAIL: Final = "email"
-#: In live answers and the official SDK, but not in the document.
-PROFILE_VISITOR: Final = "visitor"
-PROFILE_LOGIN_EMAIL: Final = "loginEmail"
 #: What the document lists.
 PROFILE_FIELDS: Final = (
     PROFILE_UNION_ID,
@@ -120,8 +102,6 @@ PROFILE_FIELDS: Final = (
     PROFILE_STATE_CODE,
     PROFILE_EMAIL,
 )
-#: What a user granted to the application. [query-personal-authorization-records]
-AUTH_RULES_PATH: Final = "/v1.0/oauth2/authRules/user"
 
 # --- The application's own access token [obtain-the-access-token-of-an-internal-app] --------------
 
@@ -134,12 +114,6 @@ CORP_TOKEN_CLIENT_ID: Final = "client_id"
 CORP_TOKEN_CLIENT_SECRET: Final = "client_secret"
 CORP_TOKEN_GRANT_TYPE: Final = "grant_type"
 GRANT_CLIENT_CREDENTIALS: Final = "client_credentials"
-#: The old API's own way. [obtain-orgapp-token]
-GETTOKEN_PATH: Final = "/gettoken"
-GETTOKEN_APP_KEY: Final = "appkey"
-GETTOKEN_APP_SECRET: Final = "appsecret"
-#: Seconds; the spelling of both calls above.
-OAPI_EXPIRES_IN: Final = "expires_in"
 
 # --- Members, on the old API [query-a-user-by-the-union-id, query-user-details] -------------------
 
@@ -163,13 +137,6 @@ CLIENT_USER_AGENT: Final = "dingtalk"
 #: Arguments of ``dd.requestAuthCode``.
 JSAPI_CORP_ID: Final = "corpId"
 JSAPI_CLIENT_ID: Final = "clientId"
-#: What its callbacks get.
-JSAPI_CODE: Final = "code"
-JSAPI_ERROR_CODE: Final = "errorCode"
-JSAPI_ERROR_MESSAGE: Final = "errorMessage"
-#: No application of that organisation has the page's domain.
-#: [obtain-the-micro-application-exemption-authorization-code]
-JSAPI_UNKNOWN_DOMAIN: Final = 3
 #: The code, spent for a person. [obtain-the-userid-of-a-user-by-using-the-log-free]
 GET_USER_INFO_PATH: Final = "/topapi/v2/user/getuserinfo"
 USER_INFO_CODE: Final = "code"
@@ -194,11 +161,8 @@ USER_INFO_FIELDS: Final = (
 # --- The employee record [query-user-details] -----------------------------------------------------
 
 EMPLOYEE_NAME: Final = "name"
-EMPLOYEE_AVATAR: Final = "avatar"
-EMPLOYEE_STATE_CODE: Final = "state_code"
 EMPLOYEE_MANAGER_USER_ID: Final = "manager_userid"
 EMPLOYEE_MOBILE: Final = "mobile"
-EMPLOYEE_HIDE_MOBILE: Final = "hide_mobile"
 EMPLOYEE_TELEPHONE: Final = "telephone"
 EMPLOYEE_JOB_NUMBER: Final = "job_number"
 EMPLOYEE_TITLE: Final = "title"
@@ -208,19 +172,14 @@ EMPLOYEE_REMARK: Final = "remark"
 #: Text that holds JSON.
 EMPLOYEE_EXTENSION: Final = "extension"
 EMPLOYEE_ORG_EMAIL: Final = "org_email"
-EMPLOYEE_EXCLUSIVE_ACCOUNT: Final = "exclusive_account"
 EMPLOYEE_DEPARTMENT_IDS: Final = "dept_id_list"
-EMPLOYEE_DEPARTMENT_ORDER: Final = "dept_order_list"
-EMPLOYEE_LEADER_IN_DEPARTMENT: Final = "leader_in_dept"
 EMPLOYEE_ROLES: Final = "role_list"
 #: Unix time in milliseconds.
 EMPLOYEE_HIRED_DATE: Final = "hired_date"
 EMPLOYEE_ACTIVE: Final = "active"
-EMPLOYEE_REAL_AUTHED: Final = "real_authed"
 EMPLOYEE_SENIOR: Final = "senior"
 EMPLOYEE_ADMIN: Final = "admin"
 EMPLOYEE_BOSS: Final = "boss"
-EMPLOYEE_RELATED: Final = "union_emp_ext"
 #: What `Employee` shows.
 EMPLOYEE_FIELDS: Final = (
     USER_ID,
@@ -244,28 +203,9 @@ EMPLOYEE_FIELDS: Final = (
     EMPLOYEE_BOSS,
     EMPLOYEE_SENIOR,
 )
-DEPARTMENT_ID: Final = "dept_id"
-DEPARTMENT_ORDER: Final = "order"
-DEPARTMENT_LEADER: Final = "leader"
 ROLE_ID: Final = "id"
 ROLE_NAME: Final = "name"
 ROLE_GROUP_NAME: Final = "group_name"
-
-# --- Permissions [add-api-permission] -------------------------------------------------------------
-
-PERMISSION_USER_READ: Final = "Contact.User.Read"
-PERMISSION_USER_MOBILE: Final = "Contact.User.mobile"
-#: For `USER_ACCESS_TOKEN_PATH`; every new application has it. [obtain-user-token]
-PERMISSION_APP_BASE: Final = "open_app_api_base"
-#: For `GET_USER_INFO_PATH`; every new application has it.
-#: [obtain-the-userid-of-a-user-by-using-the-log-free]
-PERMISSION_BASE: Final = "qyapi_base"
-#: For `GET_BY_UNION_ID_PATH` and `USER_GET_PATH`. [query-a-user-by-the-union-id]
-PERMISSION_GET_MEMBER: Final = "qyapi_get_member"
-#: ``mobile`` of the employee record (企业员工手机号信息). [query-user-details]
-PERMISSION_FIELD_MOBILE: Final = "fieldMobile"
-#: ``email``, ``work_place``, ``remark``, ``extension`` (邮箱等个人信息). [query-user-details]
-PERMISSION_FIELD_EMAIL: Final = "fieldEmail"
 
 # --- Errors [server-api-error-codes-1] ------------------------------------------------------------
 
@@ -290,45 +230,3 @@ BAN_STATUS: Final = "status"
 BAN_STATUS_VALUE: Final = 1111
 #: The ban lasts five minutes.
 BAN_SECONDS: Final = 300
-
-CODE_UNKNOWN_CODE: Final = "invalidParameter.authCode.notFound"
-CODE_WRONG_CREDENTIALS: Final = "invalidClientIdOrSecret"
-CODE_INVALID_TOKEN: Final = "InvalidAuthentication"
-CODE_TOKEN_EXPIRED: Final = "accesstoken.expired"
-CODE_TOKEN_INVALID: Final = "invalidToken"
-CODE_MISSING_PARAMETER: Final = "AuthenticationFailed.MissingParameter"
-CODE_MISSING_BODY: Final = "Missingbody"
-CODE_PERMISSION_MISSING: Final = "Forbidden.AccessDenied.AccessTokenPermissionDenied"
-CODE_IP_NOT_ALLOWED: Final = "Forbidden.AccessDenied.IpNotInWhiteList"
-#: Stated for `CORP_TOKEN_PATH` alone. [api-gettoken]
-CODE_UNSUPPORTED_GRANT: Final = "unsupported.grant.type"
-CODE_USER_NOT_FOUND: Final = "invalidParameter.user.notFound"
-CODE_UNKNOWN_ACTION: Final = "InvalidAction.NotFound"
-CODE_QPS_LIMIT_APP: Final = "Forbidden.AccessDenied.QpsLimitForAppkeyAndApi"
-CODE_BUSY: Final = "system.busy"
-#: Also what a corpId that does not exist gets at `CORP_TOKEN_PATH`. [api-gettoken]
-CODE_UNKNOWN_ERROR: Final = "unknownError"
-CODE_INVALID_CLIENT: Final = "invalid.client"
-CODE_UNAUTHORIZED_CLIENT: Final = "unauthorized.client"
-
-ERRCODE_BUSY: Final = -1
-ERRCODE_UNKNOWN_METHOD: Final = 22
-ERRCODE_UNKNOWN_PATH: Final = 404
-ERRCODE_WRONG_USER_ID: Final = 33012
-ERRCODE_WRONG_PARAMETER: Final = 400002
-ERRCODE_TOKEN_BLANK: Final = 40000
-ERRCODE_TOKEN_INVALID: Final = 40014
-ERRCODE_CREDENTIALS_MISSING: Final = 40035
-#: Used, expired, made up, or of the other kind.
-ERRCODE_UNKNOWN_CODE: Final = 40078
-#: Outside the visible range, or an organisation that has not authorised the application.
-ERRCODE_NOT_AUTHORISED: Final = 40079
-ERRCODE_CODE_MISSING: Final = 41026
-#: Not in the global table; seen at `GETTOKEN_PATH`.
-ERRCODE_CREDENTIALS_WRONG: Final = 40096
-ERRCODE_WANTS_GET: Final = 43001
-ERRCODE_WANTS_POST: Final = 43002
-ERRCODE_PERMISSION_MISSING: Final = 60011
-ERRCODE_IP_NOT_ALLOWED: Final = 60020
-ERRCODE_NOT_A_MEMBER: Final = 60121
-ERRCODE_QPS_LIMIT_APP: Final = 90018

@@ -1,26 +1,26 @@
-"""Test a site against a DingTalk that runs on the same machine.
+"""Test a site against a simulated DingTalk that runs on the same machine.
 
-`DingTalkSimulator` is that DingTalk; `signed_in` puts a user into a test client's session without
-any. The pytest fixture ``dingtalk_simulator`` stands in `flask_dingtalk.testing.fixtures`.
+`DingTalkSimulator` is that DingTalk. `signed_in` logs a user in on a test client without any
+server. The pytest fixture ``dingtalk_simulator`` is in `flask_dingtalk.testing.fixtures`.
 """
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .sessions import signed_in
+    from .session_login import signed_in
     from .simulator import Call, DingTalkSimulator, PageVisit
 
 __all__ = ["Call", "DingTalkSimulator", "PageVisit", "SimulatorError", "signed_in"]
 
 
 class SimulatorError(Exception):
-    """A sign-in ended before its callback; the text says why, and what would help."""
+    """A login ended before its callback; the text says why, and what to do about it."""
 
 
 def __getattr__(name: str) -> Any:
-    # Loaded when asked for: `signed_in` needs no web server, and the simulator no extension.
+    # Imported on first use: `signed_in` needs no web server, and the simulator no extension.
     if name == "signed_in":
-        from .sessions import signed_in
+        from .session_login import signed_in
 
         return signed_in
     if name in __all__:

@@ -1,4 +1,4 @@
-"""The authorisation request: what the page asks of its query before it shows anything.
+"""The authorisation request: checks the query of a sign-in link before any page is shown.
 
 [obtain-identity-credentials, tutorial-obtaining-user-personal-information]
 """
@@ -11,35 +11,38 @@ from urllib.parse import SplitResult, quote, urlencode, urlsplit
 from werkzeug.datastructures import MultiDict
 
 from ..api import wire
+from .loopback import LOOPBACK_HOSTS
 from .people import Application, Organisation, Person
 from .world import World
 
 AUTHORIZE_PATH: Final = urlsplit(wire.AUTHORIZE_URL).path
 
-_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
-_PORTS: Final = {"http": 80, "https": 443}
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _REQUIRED: Final = (wire.CLIENT_ID, wire.REDIRECT_URI, wire.RESPONSE_TYPE, wire.SCOPE)
 
 
 class Refused(Exception):
-    """A page that ends the sign-in; DingTalk calls nobody back then. `reason` names its text."""
+    """The login ends on a page of the simulator, and the site is not called back.
 
-    def __init__(self, reason: str, *, status: int = 400, **facts: str) -> None:
+    `reason` is the key of the page's text, and `details` are the values that the text shows.
+    """
+
+    def __init__(self, reason: str, *, status: int = 400, **details: str) -> None:
         super().__init__(reason)
         self.reason = reason
         self.status = status
-        self.facts = facts
+        self.details = details
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuthorizationRequest:
-    """A query that has passed every check that does not depend on the person."""
+    """A query that has passed all checks that do not depend on the person."""
 
     redirect_uri: str
     state: str | None
-    #: The scope asks for an organisation.
+    #: Whether the scope asks for an organisation.
     wants_corp: bool
-    #: Preselected organisation.
+    #: The preselected organisation.
     corp_id: str | None
     managed_only: bool
     exclusive: bool
@@ -57,17 +60,16 @@ class AuthorizationRequest:
                 raise Refused("missing", name=name)
         _check_application(args[wire.CLIENT_ID], application)
         redirect_uri = args[wire.REDIRECT_URI]
-        if not redirect_url_known(redirect_uri, application.redirect_urls):
+        if not is_registered_redirect_url(redirect_uri, application.redirect_urls):
             registered = "\n".join(application.redirect_urls) or "–"
             raise Refused("redirect_uri", sent=redirect_uri, registered=registered)
-        scopes = (wire.SCOPE_OPENID, wire.SCOPE_OPENID_CORPID)
-        _expect(args, wire.RESPONSE_TYPE, (wire.RESPONSE_TYPE_CODE,))
-        _expect(args, wire.SCOPE, scopes)
+        _check_value(args, wire.RESPONSE_TYPE, (wire.RESPONSE_TYPE_CODE,))
+        _check_value(args, wire.SCOPE, (wire.SCOPE_OPENID, wire.SCOPE_OPENID_CORPID))
         if application.requires_prompt:
-            _expect(args, wire.PROMPT, (wire.PROMPT_CONSENT,))
+            _check_value(args, wire.PROMPT, (wire.PROMPT_CONSENT,))
         wants_corp = args[wire.SCOPE] == wire.SCOPE_OPENID_CORPID
         if wire.ORG_TYPE in args:
-            _expect(args, wire.ORG_TYPE, (wire.ORG_TYPE_MANAGEMENT,))
+            _check_value(args, wire.ORG_TYPE, (wire.ORG_TYPE_MANAGEMENT,))
         state = args.get(wire.STATE)
         if state is not None and len(state.encode()) > wire.MAX_STATE_LENGTH:
             raise Refused("state", length=str(len(state.encode())))
@@ -87,17 +89,20 @@ class AuthorizationRequest:
 
     @property
     def origin(self) -> str | None:
-        """Scheme, host and port of the callback."""
+        """Scheme, host and port of the redirect URL."""
         return origin_of(self.redirect_uri)
 
-    def people(self, world: World) -> list[Person]:
-        """List those who have an account of the kind that the sign-in link wants."""
+    def eligible_people(self, world: World) -> list[Person]:
+        """List the people who have an account of the kind that the link asks for."""
         corp_id = self.exclusive_corp_id
         people = world.users.values()
         return [person for person in people if corp_id is None or corp_id in person.corp_ids]
 
-    def choices(self, world: World, person: Person) -> list[Organisation]:
-        """List the organisations that the person may act for; `Refused` if that cannot be."""
+    def offered_organisations(self, world: World, person: Person) -> list[Organisation]:
+        """List the organisations to choose from, none without ``corpid`` in the scope.
+
+        `Refused` if the person may not log in, or has no organisation that fits.
+        """
         owner = world.application.corp_id
         name = person.nick or person.name
         if owner not in person.corp_ids and not world.application.admits_outsiders:
@@ -105,74 +110,79 @@ class AuthorizationRequest:
             raise Refused("outsider", status=403, name=name, organisation=organisation)
         if not self.wants_corp:
             return []
-        choices = [
+        offered = [
             world.organisations[corp_id]
             for corp_id in person.corp_ids
             if person.memberships[corp_id].admin or not self.managed_only
         ]
         if self.corp_id is not None:
-            choices = [choice for choice in choices if choice.corp_id == self.corp_id]
-            if not choices:
+            offered = [each for each in offered if each.corp_id == self.corp_id]
+            if not offered:
                 raise Refused("not_member", status=403, sent=self.corp_id, name=name)
-        if not choices:
+        if not offered:
             raise Refused("no_organisation", status=403, name=name)
-        return choices
+        return offered
 
-    def callback(self, parameters: dict[str, str]) -> str:
-        """Return the address that brings the browser back, with the state as it came."""
+    def callback_url(self, parameters: dict[str, str]) -> str:
+        """Return the redirect URL with these parameters and the state, unchanged, in its query."""
         if self.state is not None:
             parameters = {**parameters, wire.STATE: self.state}
         query = urlencode(parameters, quote_via=quote)
         return f"{self.redirect_uri}{'&' if '?' in self.redirect_uri else '?'}{query}"
 
 
-def redirect_url_known(url: str, registered: Iterable[str]) -> bool:
+def is_registered_redirect_url(url: str, registered: Iterable[str]) -> bool:
     """Compare scheme, host and port with the registered URLs; the path does not matter.
 
-    DingTalk's pages disagree about how strict it is. A registered loopback URL without a port
-    admits every port, which DingTalk's own command line relies on.
+    DingTalk's documents disagree about how strict the comparison is. A loopback URL registered
+    without a port allows every port; DingTalk's own command-line tool relies on that.
     [dingtalk-cli-performing-tasks-within]
     """
-    sent = _split(url)
+    sent = _split_url(url)
     if sent is None:
         return False
-    for candidate in filter(None, map(_split, registered)):
+    for candidate in filter(None, map(_split_url, registered)):
         same_host = (sent.scheme, sent.hostname) == (candidate.scheme, candidate.hostname)
-        any_port = candidate.hostname in _LOOPBACK and candidate.port is None
+        any_port = candidate.hostname in LOOPBACK_HOSTS and candidate.port is None
         if same_host and (any_port or _port(sent) == _port(candidate)):
             return True
     return False
 
 
 def origin_of(url: str) -> str | None:
-    """Return scheme, host and port the way browsers write an origin; ``None`` if there is none."""
-    parts = _split(url)
+    """Return the origin of a URL as browsers write it, or ``None`` if it has none."""
+    parts = _split_url(url)
     if parts is None:
         return None
     host = f"[{parts.hostname}]" if ":" in str(parts.hostname) else parts.hostname
-    port = "" if _port(parts) == _PORTS[parts.scheme] else f":{parts.port}"
+    port = "" if _port(parts) == _DEFAULT_PORTS[parts.scheme] else f":{parts.port}"
     return f"{parts.scheme}://{host}{port}"
 
 
-def host_known(url: str, registered: Iterable[str]) -> bool:
-    """Compare the host alone with the registered URLs, as the DingTalk client does."""
-    sent = _split(url)
-    known = {parts.hostname for parts in map(_split, registered) if parts is not None}
+def is_registered_host(url: str, registered: Iterable[str]) -> bool:
+    """Compare only the host with the registered URLs, as the DingTalk client does."""
+    sent = _split_url(url)
+    known = {parts.hostname for parts in map(_split_url, registered) if parts is not None}
     return sent is not None and sent.hostname in known
 
 
-def _split(url: str) -> SplitResult | None:
+def _split_url(url: str) -> SplitResult | None:
+    """Split an http or https URL; ``None`` for anything that could be read in two ways."""
     try:
         parts = urlsplit(url)
-        port_is_number = parts.port != 0
+        valid_port = parts.port != 0
     except ValueError:
         return None
     plain = parts.username is None and not parts.fragment and "\\" not in url
-    return parts if parts.scheme in _PORTS and parts.hostname and plain and port_is_number else None
+    return (
+        parts
+        if parts.scheme in _DEFAULT_PORTS and parts.hostname and plain and valid_port
+        else None
+    )
 
 
 def _port(parts: SplitResult) -> int:
-    return parts.port or _PORTS[parts.scheme]
+    return parts.port or _DEFAULT_PORTS[parts.scheme]
 
 
 def _check_application(client_id: str, application: Application) -> None:
@@ -182,7 +192,7 @@ def _check_application(client_id: str, application: Application) -> None:
         raise Refused("unreleased", name=application.name)
 
 
-def _expect(args: MultiDict[str, str], name: str, values: tuple[str, ...]) -> None:
+def _check_value(args: MultiDict[str, str], name: str, allowed: tuple[str, ...]) -> None:
     sent = args.get(name, "")
-    if sent not in values:
-        raise Refused("value", name=name, sent=sent, expected="\n".join(values))
+    if sent not in allowed:
+        raise Refused("value", name=name, sent=sent, expected="\n".join(allowed))

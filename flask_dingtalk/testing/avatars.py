@@ -1,4 +1,4 @@
-"""Drawn avatars, one look per name."""
+"""Drawn avatars, a different one for each name."""
 
 import hashlib
 from typing import Final
@@ -15,12 +15,12 @@ _CUTS: Final = (
 )
 
 
-def draw(name: str) -> str:
-    """Return a square SVG portrait that depends on the name alone."""
-    dice = hashlib.shake_256(f"drawn{name}".encode()).digest(6)
-    hue = _HUES[dice[0] % len(_HUES)]
-    cut = _CUTS[dice[5] % len(_CUTS)]
-    skin, hair = _SKIN[dice[2] % len(_SKIN)], _HAIR[dice[3] % len(_HAIR)]
+def draw_avatar(name: str) -> str:
+    """Return a square SVG portrait; the same name always gets the same one."""
+    digest = hashlib.shake_256(f"drawn{name}".encode()).digest(6)
+    hue = _HUES[digest[0] % len(_HUES)]
+    cut = _CUTS[digest[5] % len(_CUTS)]
+    skin, hair = _SKIN[digest[2] % len(_SKIN)], _HAIR[digest[3] % len(_HAIR)]
     shirt = f"hsl({(hue + 190) % 360} 32% 40%)"
     return (
         '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 128 128" width="640" height="640">'

@@ -1,4 +1,4 @@
-"""What a test wants to go wrong: the next calls of an endpoint fail in the way it asks for."""
+"""Injected failures: the next calls of an endpoint fail as the test asked."""
 
 import json
 import uuid
@@ -10,25 +10,26 @@ from typing import Final, Literal
 from werkzeug.wrappers import Response
 
 from ..api import wire
-from . import oapi, openapi
-from .server import ConnectionCut, NoAnswer
+from . import new_api, old_api
+from . import wire as testing_wire
+from .server import LeaveUnanswered, ResetConnection
 
-Host = Literal["pages", "openapi", "oapi"]
+Host = Literal["pages", "new_api", "old_api"]
 
 #: [server-api-error-codes-1]
 _THROTTLED: Final = "您的企业应用调用钉钉开放平台当前接口的所有请求都被暂时禁用了"
-#: Stands for the page of a ban; DingTalk's own is not published. [call-frequency-limit]
+#: DingTalk's own page for a banned address is not published. [call-frequency-limit]
 _BAN_PAGE: Final = "<!doctype html><title>punish</title><p>Too many requests, come back later."
 _NONSENSE: Final = {
     True: ("<!doctype html><title>Hello</title><p>Not what you asked for.", "text/html"),
-    "json": ('{"result":["unexpected"],"success":"perhaps"}', openapi.MIMETYPE),
-    "empty": ("", openapi.MIMETYPE),
+    "json": ('{"result":["unexpected"],"success":"perhaps"}', new_api.MIMETYPE),
+    "empty": ("", new_api.MIMETYPE),
 }
 
 
 @dataclass(slots=True, kw_only=True)
 class Fault:
-    """One way to fail; the fields are the arguments of `DingTalkSimulator.fail`."""
+    """One failure; the fields are the arguments of `DingTalkSimulator.fail`."""
 
     times: int | None = 1
     status: int | None = None
@@ -44,24 +45,24 @@ class Fault:
 
     def __post_init__(self) -> None:
         if self.times is not None and self.times < 1:
-            raise ValueError("times is a positive number, or None for every call from now on.")
-        refused = self.code is not None or self.message is not None
+            raise ValueError("times must be a positive number, or None for every call from now on.")
+        refusal = self.code is not None or self.message is not None
         other = (self.timeout, self.reset, bool(self.throttled), bool(self.nonsense))
-        ways = sum(other) + refused + (self.body is not None)
-        if ways > 1 or (ways == 0 and self.status is None):
+        kinds = sum(other) + refusal + (self.body is not None)
+        if kinds > 1 or (kinds == 0 and self.status is None):
             raise ValueError(
-                "Ask for one kind of failure: status, code and message; or timeout, reset,"
-                " throttled, nonsense, body."
+                "Ask for exactly one kind of failure: timeout, reset, throttled, nonsense, body,"
+                " or a refusal with status, code and message."
             )
 
-    def strike(self, host: Host, endpoint: str) -> Response:
-        """Return the answer, or raise what the server takes instead of one."""
+    def response(self, host: Host, endpoint: str) -> Response:
+        """Return the response, or raise `LeaveUnanswered` or `ResetConnection`."""
         if self.timeout:
-            raise NoAnswer
+            raise LeaveUnanswered
         if self.reset:
-            raise ConnectionCut
+            raise ResetConnection
         if self.body is not None:
-            response = self._text(self.body, openapi.MIMETYPE)
+            response = self._text(self.body, new_api.MIMETYPE)
         elif self.nonsense:
             response = self._text(*_NONSENSE[self.nonsense])
         elif self.throttled:
@@ -86,31 +87,28 @@ class Fault:
                 "uuid": uuid.uuid4().hex,
             }
             return self._text(json.dumps(ban), "application/json")
-        if host == "oapi":
-            return oapi.refusal(endpoint, wire.ERRCODE_QPS_LIMIT_APP, _THROTTLED)
-        return openapi.ApiError(403, wire.CODE_QPS_LIMIT_APP, _THROTTLED).response()
+        if host == "old_api":
+            return old_api.refusal(endpoint, testing_wire.ERRCODE_QPS_LIMIT_APP, _THROTTLED)
+        return new_api.ApiError(403, testing_wire.CODE_QPS_LIMIT_APP, _THROTTLED).response()
 
     def _refused(self, host: Host, endpoint: str) -> Response:
-        if host == "oapi" and self.status is None:
-            return oapi.refusal(
-                endpoint, int(self.code or wire.ERRCODE_BUSY), self.message or "系统繁忙"
+        if host == "old_api" and self.status is None:
+            return old_api.refusal(
+                endpoint, int(self.code or testing_wire.ERRCODE_BUSY), self.message or "系统繁忙"
             )
         status = self.status or 400
-        if host != "openapi":
-            # The old API answers 200 whatever happens, so another status comes from in front of it.
+        if host != "new_api":
+            # The old API always answers 200, so another status comes from a proxy in front of it.
             return self._text(f"<!doctype html><title>{status}</title>", "text/html")
-        busy = (
-            (wire.CODE_BUSY, "请求太频繁")
-            if status == 429
-            else (wire.CODE_UNKNOWN_ERROR, "未知错误")
-        )
-        return openapi.ApiError(
-            status, str(self.code or busy[0]), self.message or busy[1]
-        ).response()
+        code, message = testing_wire.CODE_UNKNOWN_ERROR, "未知错误"
+        if status == 429:
+            code, message = testing_wire.CODE_BUSY, "请求太频繁"
+        error = new_api.ApiError(status, str(self.code or code), self.message or message)
+        return error.response()
 
 
 class Faults:
-    """The failures asked for, by endpoint, first come first served."""
+    """The failures that tests asked for, by endpoint, in the order in which they were asked for."""
 
     def __init__(self) -> None:
         self._waiting: dict[str, list[Fault]] = defaultdict(list)
@@ -120,11 +118,11 @@ class Faults:
         self._waiting[endpoint].append(fault)
 
     def clear(self) -> None:
-        """Forget those that have not happened yet."""
+        """Forget the failures that have not happened yet."""
         self._waiting.clear()
 
     def take(self, endpoint: str) -> Fault | None:
-        """Return the failure that is due for this call, if any."""
+        """Return the failure for this call, if there is one, and count it."""
         queue = self._waiting[endpoint]
         if not queue:
             return None

@@ -1,4 +1,4 @@
-"""For pytest: ``pytest_plugins = ["flask_dingtalk.testing.fixtures"]``."""
+"""A pytest plugin: ``pytest_plugins = ["flask_dingtalk.testing.fixtures"]``."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def dingtalk_simulator() -> "Iterator[DingTalkSimulator]":
     """Run a fresh `DingTalkSimulator` for one test."""
-    # Loaded at use: a plugin is imported in every test run, and before coverage starts.
+    # Imported on first use: pytest loads plugins in every run, before coverage starts.
     from .simulator import DingTalkSimulator
 
     with DingTalkSimulator() as simulator:

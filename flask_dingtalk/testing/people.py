@@ -1,4 +1,4 @@
-"""Organisations, people and the application: plain data that a test may change at any moment."""
+"""Organisations, people and the application: plain data that a test may change at any time."""
 
 import hashlib
 import secrets
@@ -7,24 +7,24 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from ..api import wire
+from . import wire as testing_wire
 
 _ALPHANUMERIC: Final = string.ascii_letters + string.digits
 
 
 @dataclass(slots=True)
 class Organisation:
-    """A company, known to everybody by its corpId."""
+    """An organisation, identified by its corpId."""
 
     corp_id: str
     name: str
-    #: 组织代码, typed in at an exclusive login. [dedicated-account-overview]
+    #: 组织代码, which people type in at an exclusive login. [dedicated-account-overview]
     code: str
 
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """A role of a member, as ``role_list`` shows it."""
+    """A role of a member, an entry of ``role_list``."""
 
     id: int
     name: str
@@ -36,20 +36,20 @@ class Membership:
     """A person's record in one organisation. [query-user-details]"""
 
     user_id: str
-    #: An external contact has a userid as well, but is no member. [query-a-user-by-the-union-id]
+    #: An external contact has a userid too, but is not a member. [query-a-user-by-the-union-id]
     external: bool = False
-    #: Manages the organisation: listed under ``org_type=management``, ``admin`` in the record.
+    #: Manages the organisation: ``admin`` in the record, and offered with ``org_type=management``.
     admin: bool = False
     boss: bool = False
     senior: bool = False
     active: bool = True
-    #: In the organisation's directory; ``None``: the nick.
+    #: Name in the organisation's directory; ``None`` for the nick.
     name: str | None = None
     title: str = ""
     job_number: str = ""
-    #: The numbers of the departments; 1 is the whole organisation.
+    #: Department ids; 1 is the root department.
     department_ids: tuple[int, ...] = (1,)
-    #: The departments led.
+    #: Ids of the departments that the person leads.
     leads: tuple[int, ...] = ()
     manager_user_id: str | None = None
     hired_at: datetime | None = None
@@ -58,16 +58,16 @@ class Membership:
     telephone: str | None = None
     work_place: str | None = None
     remark: str | None = None
-    #: JSON text of the organisation's own fields.
+    #: The organisation's own fields, as JSON text.
     extension: str | None = None
     roles: tuple[Role, ...] = ()
 
 
 @dataclass(slots=True, eq=False)
 class Person:
-    """A DingTalk account, and what its owner is in each organisation."""
+    """A DingTalk account and its records in organisations."""
 
-    #: What tests call them; shown beside the nick on the sign-in page.
+    #: The name that tests use; the login page shows it beside the nick.
     name: str
     nick: str | None
     union_id: str
@@ -76,19 +76,19 @@ class Person:
     mobile: str | None
     state_code: str | None
     email: str | None
-    #: By corpId. An external contact's record is among them.
+    #: Records by corpId, those of an external contact included.
     memberships: dict[str, Membership] = field(default_factory=dict)
 
     @property
     def corp_ids(self) -> tuple[str, ...]:
-        """The organisations that the person is a member of, the first one first."""
+        """The organisations that the person is a member of, in the order of joining."""
         return tuple(corp for corp, member in self.memberships.items() if not member.external)
 
     @property
     def avatar_path(self) -> str:
-        """Where the simulator serves a drawn avatar of the person."""
-        # About as long as DingTalk's own addresses, so that sessions grow to their real size.
-        return f"/media/l{made_up('avatar', self.name, length=64)}_640_640.svg"
+        """Path at which the simulator serves the person's drawn avatar."""
+        # As long as DingTalk's own addresses, so that sessions reach a realistic size.
+        return f"/media/l{text_from_seed('avatar', self.name, length=64)}_640_640.svg"
 
 
 @dataclass(slots=True)
@@ -100,7 +100,8 @@ class Application:
     name: str = "Flask Demo"
     client_id: str = field(default_factory=lambda: f"ding{random_text(16).lower()}")
     client_secret: str = field(default_factory=lambda: secrets.token_urlsafe(48), repr=False)
-    #: Scheme, host and port of a callback must agree with one of these; see `redirect_url_known`.
+    #: A ``redirect_uri`` must have scheme, host and port of one of these; see
+    #: `is_registered_redirect_url`.
     redirect_urls: list[str] = field(
         default_factory=lambda: [
             "http://localhost/dingtalk/callback",
@@ -109,53 +110,54 @@ class Application:
     )
     permissions: set[str] = field(
         default_factory=lambda: {
-            wire.PERMISSION_USER_READ,
-            wire.PERMISSION_USER_MOBILE,
-            wire.PERMISSION_APP_BASE,
-            wire.PERMISSION_BASE,
-            wire.PERMISSION_GET_MEMBER,
-            wire.PERMISSION_FIELD_MOBILE,
-            wire.PERMISSION_FIELD_EMAIL,
+            testing_wire.PERMISSION_USER_READ,
+            testing_wire.PERMISSION_USER_MOBILE,
+            testing_wire.PERMISSION_APP_BASE,
+            testing_wire.PERMISSION_BASE,
+            testing_wire.PERMISSION_GET_MEMBER,
+            testing_wire.PERMISSION_FIELD_MOBILE,
+            testing_wire.PERMISSION_FIELD_EMAIL,
         }
     )
-    #: False: the pages and the token calls refuse the Client ID.
+    #: False: login pages and token calls refuse the Client ID.
     released: bool = True
-    #: False: who is no member of the owning organisation is refused on the page. Where DingTalk
-    #: stops such a person is not documented, so both can be had.
+    #: False: the login page refuses people who are not members of the owning organisation.
+    #: DingTalk is known to let them in with the scope ``openid``; for a scope with ``corpid`` and
+    #: for the QR code nobody knows.
     admits_outsiders: bool = True
-    #: True: an application of the market, which gets mobile numbers masked.
+    #: True: a third-party application, which receives fewer fields and masked mobile numbers.
     third_party: bool = False
-    #: False: the page does not mind a missing ``prompt``.
+    #: False: ``prompt`` may be missing or have any value.
     requires_prompt: bool = True
-    #: Server egress addresses, each with at most one ``*``; empty: any address.
+    #: Egress addresses of the site's servers, ``*`` as a wildcard; empty: any address.
     allowed_ips: list[str] = field(default_factory=list)
-    #: What a declined consent puts into ``error=``, and hands to the error function of the QR code;
-    #: DingTalk's own values are not documented.
+    #: Value of ``error=`` after a declined consent, also passed to the error callback of the QR
+    #: code. DingTalk's own values are not documented.
     decline_error: str = "access_denied"
-    #: True: the success function of the QR code is called a second time, as has been seen.
+    #: True: the QR code calls the success callback twice, as DingTalk sometimes does.
     qr_fires_twice: bool = False
-    #: 应用可见范围: the names of those for whom an in-client code is good; ``None``: everybody.
+    #: 应用可见范围: names of the people whose in-app codes are accepted; ``None``: everybody's.
     #: [application-visible-range]
     visible_to: set[str] | None = None
 
     def accepts(self, client_id: object, client_secret: object) -> bool:
-        """Tell whether these are the credentials of an application that has been released."""
+        """Tell whether the credentials are right and the application has been released."""
         return self.released and (client_id, client_secret) == (self.client_id, self.client_secret)
 
 
 def random_text(length: int) -> str:
-    """Return unguessable letters and digits."""
+    """Return letters and digits that nobody can guess."""
     return "".join(secrets.choice(_ALPHANUMERIC) for _ in range(length))
 
 
-def made_up(*seed: str, length: int, hexadecimal: bool = False) -> str:
-    """Return letters and digits that depend on the seed alone, the same in every run."""
+def text_from_seed(*seed: str, length: int, hexadecimal: bool = False) -> str:
+    """Return letters and digits; the same seed gives the same text in every run."""
     digest = hashlib.shake_256("\0".join(seed).encode()).digest(length)
     alphabet = string.hexdigits[:16] if hexadecimal else _ALPHANUMERIC
     return "".join(alphabet[byte % len(alphabet)] for byte in digest)
 
 
-def made_up_number(seed: str, length: int) -> str:
-    """Return digits that depend on the seed alone."""
+def digits_from_seed(seed: str, length: int) -> str:
+    """Return digits; the same seed gives the same digits in every run."""
     digest = hashlib.shake_256(seed.encode()).digest(length)
     return "".join(str(byte % 10) for byte in digest)

@@ -1,4 +1,4 @@
-"""Pages in the browser's language, closed to everything that they do not need; and scripts."""
+"""Renders pages in the browser's language under a strict policy, and serves scripts."""
 
 import secrets
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from .world import World
 
 @cache
 def _templates() -> Environment:
-    # Once per process: compiling them takes longer than everything else on a page.
+    # Once per process: compiling templates takes longer than everything else.
     loader = FileSystemLoader(Path(__file__).with_name("templates"))
     return Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
 
@@ -26,7 +26,7 @@ def _static(name: str) -> bytes:
 
 
 def script(name: str) -> Response:
-    """Serve a script to any site, as DingTalk's CDN does."""
+    """Return a script that any site may load, as from DingTalk's CDN."""
     response = Response(_static(name), content_type="text/javascript; charset=utf-8")
     response.headers["Access-Control-Allow-Origin"] = "*"
     response.headers["X-Content-Type-Options"] = "nosniff"
@@ -40,11 +40,11 @@ class Renderer:
         self._world = world
 
     def language(self, request: Request) -> str:
-        """Return ``en`` or ``zh``, whichever the browser likes better."""
+        """Return ``en`` or ``zh``, whichever the browser prefers."""
         return request.accept_languages.best_match(LANGUAGES, "en")
 
-    def wording(self, request: Request) -> Callable[..., str]:
-        """Return a function that says a text in the browser's language."""
+    def translator(self, request: Request) -> Callable[..., str]:
+        """Return a function that looks up a text in the browser's language."""
         language = self.language(request)
 
         def say(key: str, **values: str) -> str:
@@ -58,17 +58,21 @@ class Renderer:
         template: str,
         status: int = 200,
         *,
-        sends_away: bool = False,
+        redirects_to_site: bool = False,
         framed: bool = False,
         **context: Any,
     ) -> Response:
-        """Build a page: one whose form `sends_away` to the site, one that the site has `framed`."""
+        """Render a template.
+
+        `redirects_to_site` is for a page whose form leads back to the site, `framed` for a page in
+        a frame of the site.
+        """
         nonce = secrets.token_urlsafe(16)
         markup = (
             _templates()
             .get_template(template)
             .render(
-                say=self.wording(request),
+                say=self.translator(request),
                 language=self.language(request),
                 nonce=nonce,
                 world=self._world,
@@ -81,10 +85,10 @@ class Renderer:
             f"default-src 'none'; style-src 'nonce-{nonce}'; img-src 'self' data: http: https:;"
             " base-uri 'none'; "
         )
-        # Any site may frame the QR code: one at a wrong origin shall see the hint that says so.
+        # Any site may frame the QR code, so that a page at the wrong origin gets to see the hint.
         policy += f"script-src 'nonce-{nonce}'" if framed else "frame-ancestors 'none'"
-        if not sends_away:
-            # Chromium applies this to every redirect that follows, those of the site included.
+        if not redirects_to_site:
+            # Chromium applies form-action to all redirects that follow, also to those of the site.
             policy += "; form-action 'self'"
         response.headers["Content-Security-Policy"] = policy
         response.headers["X-Content-Type-Options"] = "nosniff"

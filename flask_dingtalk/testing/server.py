@@ -1,8 +1,9 @@
-"""A small HTTP/1.1 server for the loopback interface, in threads of its own.
+"""A small threaded HTTP/1.1 server for the loopback interface.
 
-Werkzeug's development server closes every connection after one answer. DingTalk keeps them, and how
-a client treats a kept connection is worth testing: this server keeps them as well, and can close or
-reset them. It logs nothing, because the addresses asked for here hold codes.
+Werkzeug's development server closes each connection after one response. DingTalk keeps connections
+alive, and tests need to see what a client does with one that was closed or reset meanwhile. This
+server keeps connections alive, and can close or reset them. It logs nothing, because the requested
+addresses contain codes.
 """
 
 import socket
@@ -19,18 +20,18 @@ from urllib.parse import unquote_to_bytes
 
 from werkzeug.wrappers import Request, Response
 
-#: Larger bodies are refused; no call of DingTalk's comes near.
+#: Bytes; larger bodies are refused. Calls of DingTalk's APIs are far smaller.
 MAX_BODY: Final = 1024 * 1024
-#: How long a request stays without an answer at most, in seconds; no client waits so long.
-MAX_SILENCE: Final = 120.0
+#: Seconds after which an unanswered connection is closed; clients give up sooner.
+MAX_UNANSWERED: Final = 120.0
 
 
-class NoAnswer(Exception):
-    """Raised in place of an answer: leave the client waiting."""
+class LeaveUnanswered(Exception):
+    """Raised instead of returning a response: keep the client waiting."""
 
 
-class ConnectionCut(Exception):
-    """Raised in place of an answer: reset the connection."""
+class ResetConnection(Exception):
+    """Raised instead of returning a response: reset the connection."""
 
 
 class Connection:
@@ -38,30 +39,30 @@ class Connection:
 
     def __init__(self, transport: socket.socket) -> None:
         self.transport = transport
-        #: Held while an answer is written, so that who has read it finds the connection idle.
+        #: Held while a response is written: a client that has read it finds the connection idle.
         self.lock = threading.Lock()
         self.busy = False
-        #: Close with a reset instead of a farewell.
-        self.cut = False
-        #: The number that the application gave it, for its records.
+        #: Close with a reset (RST) instead of FIN.
+        self.reset = False
+        #: Number in the record of calls; ``None`` before the first call.
         self.number: int | None = None
 
     def hang_up(self) -> None:
-        """End reading and writing; the connection's thread notices and closes it."""
-        with suppress(OSError):  # the client was faster
+        """Shut both directions down; the connection's thread then closes it."""
+        with suppress(OSError):  # the client closed it first
             self.transport.shutdown(socket.SHUT_RDWR)
 
 
-Answer = Callable[[Request, Connection], Response]
+Answerer = Callable[[Request, Connection], Response]
 
 
 class LoopbackServer(socketserver.ThreadingTCPServer):
-    """Answers requests with `answer` until `stop`, one thread per connection."""
+    """Answers requests with `answer` until `stop` is called; one thread per connection."""
 
     allow_reuse_address = True
     request_queue_size = 128
 
-    def __init__(self, host: str, port: int, answer: Answer) -> None:
+    def __init__(self, host: str, port: int, answer: Answerer) -> None:
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         super().__init__((host, port), _Handler)
         self.address: tuple[str, int] = self.socket.getsockname()[:2]
@@ -74,14 +75,14 @@ class LoopbackServer(socketserver.ThreadingTCPServer):
 
     @property
     def url(self) -> str:
-        """The base address, without a slash at its end."""
+        """The base address, without a trailing slash."""
         host, port = self.address
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
     def stop(self) -> None:
-        """Close everything at once, whatever a client is waiting for, and wait for the threads."""
+        """Close all connections at once, busy ones too, and wait for the threads to end."""
         self._stopping = True
-        # Wakes the accepting thread: cheaper than having it look around many times a second.
+        # Wakes the accepting thread, which is cheaper than polling.
         with socket.create_connection(self.address):
             self._thread.join()
         self.server_close()
@@ -93,19 +94,19 @@ class LoopbackServer(socketserver.ThreadingTCPServer):
             thread.join()
 
     def close_idle(self) -> None:
-        """Close every connection that waits for its next request, as a load balancer would."""
+        """Close the connections that wait for a next request, as a load balancer does."""
         for connection in self.open_connections():
             with connection.lock:
                 if not connection.busy:
                     connection.hang_up()
 
     def open_connections(self) -> list[Connection]:
-        """Return the records of the connections that are open."""
+        """Return all open connections."""
         with self._lock:
             return [connection for connection, _ in self._open.values()]
 
     def connection(self, transport: Any) -> Connection:
-        """Return the record of an open connection."""
+        """Return the open connection of a socket."""
         with self._lock:
             return self._open[transport][0]
 
@@ -114,11 +115,11 @@ class LoopbackServer(socketserver.ThreadingTCPServer):
             self.handle_request()
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
-        """Turn away the connection that only wakes the accepting thread."""
+        """Refuse the connection with which `stop` wakes the accepting thread."""
         return not self._stopping
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Start a thread for a connection that is on record before it runs: `stop` misses none."""
+        """Start a thread, with the connection registered before, so that `stop` finds it."""
         thread = threading.Thread(
             target=self.process_request_thread, args=(request, client_address), daemon=True
         )
@@ -127,41 +128,41 @@ class LoopbackServer(socketserver.ThreadingTCPServer):
         thread.start()
 
     def shutdown_request(self, request: Any) -> None:
-        """Close a connection; called at the end of its thread."""
+        """Close a connection; runs at the end of its thread."""
         with self._lock:
             known = self._open.pop(request, None)
-        if known is not None and known[0].cut:
-            # No lingering makes the system send a reset; a farewell before it would spoil that.
+        if known is not None and known[0].reset:
+            # Closing with a linger time of 0 sends RST; a shutdown before it would send FIN.
             request.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.close_request(request)
         else:
             super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Print what went wrong, except that a client went away."""
+        """Print the error, unless the client only closed the connection."""
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """Reads requests off one connection, hands them to the server's `answer`, writes answers."""
+    """Reads the requests of one connection and writes what the server's `answer` returns."""
 
     server: LoopbackServer  # pyright: ignore[reportIncompatibleVariableOverride]
     protocol_version = "HTTP/1.1"
-    # Head and body leave together, or a kept connection waits 40 ms for an acknowledgement.
+    # Headers and body are sent together; apart, a delayed ACK costs 40 ms on a kept connection.
     wbufsize = -1
     disable_nagle_algorithm = True
 
     def __getattr__(self, name: str) -> Callable[[], None]:
-        if name.startswith("do_"):  # every method: what an unknown one gets is DingTalk's affair
+        if name.startswith("do_"):  # any method: the dispatcher decides which ones exist
             return self._exchange
         raise AttributeError(name)
 
     def version_string(self) -> str:
-        """Tell who answers."""
+        """Return the value of the ``Server`` header."""
         return "DingTalkSimulator"
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is inherited
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - inherited name
         """Log nothing."""
 
     def _exchange(self) -> None:
@@ -173,14 +174,14 @@ class _Handler(BaseHTTPRequestHandler):
         environ = self._environ(body)
         try:
             response = self.server.answer(Request(environ), connection)
-        except NoAnswer:
+        except LeaveUnanswered:
             self.close_connection = True
-            self.connection.settimeout(MAX_SILENCE)
+            self.connection.settimeout(MAX_UNANSWERED)
             with suppress(TimeoutError):
-                self.connection.recv(1)  # returns when the client gives up, or the server stops
+                self.connection.recv(1)  # returns when the client gives up or the server stops
             return
-        except ConnectionCut:
-            self.close_connection = connection.cut = True
+        except ResetConnection:
+            self.close_connection = connection.reset = True
             return
         chunks, status, headers = response.get_wsgi_response(environ)
         number, _, reason = status.partition(" ")

@@ -1,4 +1,4 @@
-"""Who and what the simulated DingTalk knows, and what time it is there."""
+"""The state of the simulated DingTalk: organisations, people, the application and the clock."""
 
 import threading
 import time
@@ -12,39 +12,40 @@ from .people import (
     Organisation,
     Person,
     Role,
-    made_up,
-    made_up_number,
+    digits_from_seed,
+    text_from_seed,
 )
 
-#: Default of arguments: make up a realistic value. (``None`` means that there is none.)
-MADE_UP: Final = "<made up>"
+#: Default of arguments: derive a value from the name. ``None`` means that there is no value.
+FROM_NAME: Final = "<from name>"
 
 
 class World:
     """Organisations, people, the application and the clock.
 
-    `lock` is held while a request is answered, so that no request sees half of a change.
+    A request holds `lock` while it is answered, so that it never sees half of a change.
     """
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.organisations: dict[str, Organisation] = {}
         self.users: dict[str, Person] = {}
-        self._drawn: set[str] = set()
-        #: Where the pages are, without a slash at its end; empty before they are served.
+        #: Names of the people with a drawn avatar.
+        self._drawn_avatars: set[str] = set()
+        #: Address of the pages without a trailing slash; empty until they are served.
         self.base_url = ""
         self._offset = 0.0
         own = self.add_organisation(
-            f"ding{made_up('own', length=32, hexadecimal=True)}", "示例科技"
+            f"ding{text_from_seed('own', length=32, hexadecimal=True)}", "示例科技"
         )
         other = self.add_organisation(
-            f"ding{made_up('other', length=32, hexadecimal=True)}", "样板贸易"
+            f"ding{text_from_seed('other', length=32, hexadecimal=True)}", "样板贸易"
         )
         self.application = Application(corp_id=own.corp_id)
-        self._settle(own.corp_id, other.corp_id)
-        self._in_client_user = next(iter(self.users))
+        self._populate(own.corp_id, other.corp_id)
+        self._in_app_user = next(iter(self.users))
 
-    def _settle(self, own: str, other: str) -> None:
+    def _populate(self, own: str, other: str) -> None:
         zhang = self.add_user(
             "zhang", nick="张三", email="zhang.san@example.com", corp_ids=(own, other)
         )
@@ -66,43 +67,46 @@ class World:
         engineer.extension = '{"爱好":"骑行"}'
 
     @property
-    def in_client_user(self) -> str:
-        """Who holds the phone: the person that ``dd.requestAuthCode`` gives a code of.
+    def in_app_user(self) -> str:
+        """Name of the person logged in to the DingTalk client, ``zhang`` at first.
 
-        ``zhang`` from the start. Setting it to a name that there is not is a `ValueError`.
+        ``dd.requestAuthCode`` returns codes of this person. Setting an unknown name is a
+        `ValueError`.
         """
-        return self._in_client_user
+        return self._in_app_user
 
-    @in_client_user.setter
-    def in_client_user(self, name: str) -> None:
+    @in_app_user.setter
+    def in_app_user(self, name: str) -> None:
         with self.lock:
-            self._in_client_user = self.person(name).name
+            self._in_app_user = self.person(name).name
 
     def now(self) -> float:
-        """Return the simulated time, in seconds since the epoch."""
+        """Return the simulated time in seconds since the epoch."""
         return time.time() + self._offset
 
     def advance(self, seconds: float) -> None:
-        """Move the clock forward."""
+        """Move the clock forward; `ValueError` if `seconds` is negative."""
         if seconds < 0:
-            raise ValueError("The clock only moves forward.")
+            raise ValueError("The clock can only move forward.")
         with self.lock:
             self._offset += seconds
 
     def serve_avatars_at(self, base_url: str) -> None:
-        """Give everyone with a drawn avatar its address on this server."""
+        """Set the addresses of drawn avatars to this server."""
         with self.lock:
             self.base_url = base_url
-            for name in self._drawn:
+            for name in self._drawn_avatars:
                 person = self.users[name]
                 person.avatar_url = base_url + person.avatar_path
 
     def add_organisation(self, corp_id: str, name: str) -> Organisation:
-        """Found an organisation; `ValueError` if the corpId is taken."""
+        """Add an organisation; `ValueError` if there is one with this corpId."""
         with self.lock:
             if corp_id in self.organisations:
                 raise ValueError(f"There is already an organisation {corp_id!r}.")
-            organisation = Organisation(corp_id, name, made_up("code", corp_id, length=8).upper())
+            organisation = Organisation(
+                corp_id, name, text_from_seed("code", corp_id, length=8).upper()
+            )
             self.organisations[corp_id] = organisation
             return organisation
 
@@ -111,8 +115,8 @@ class World:
         name: str,
         *,
         nick: str | None,
-        avatar_url: str | None = MADE_UP,
-        mobile: str | None = MADE_UP,
+        avatar_url: str | None = FROM_NAME,
+        mobile: str | None = FROM_NAME,
         state_code: str | None = "86",
         email: str | None = None,
         union_id: str | None = None,
@@ -120,12 +124,12 @@ class World:
         corp_ids: Collection[str] | None = None,
         user_ids: Mapping[str, str] | None = None,
     ) -> Person:
-        """Open an account; `ValueError` if the name is taken or an organisation unknown.
+        """Add a person; `ValueError` if the name is taken or an organisation is unknown.
 
-        Ids, avatar and mobile number are made up from the name unless given, the same ones in
-        every run; ``None`` for mobile number or avatar means that the account has none. Without
-        `corp_ids` the person is a member of the application's own organisation. `user_ids` gives
-        the userid by corpId.
+        Ids, avatar and mobile number are derived from the name unless given, so that they are the
+        same in every run; ``None`` means that the account has no avatar or no mobile number.
+        Without `corp_ids` the person becomes a member of the application's own organisation.
+        `user_ids` maps corpId to userid.
         """
         with self.lock:
             if name in self.users:
@@ -133,18 +137,18 @@ class World:
             person = Person(
                 name=name,
                 nick=nick,
-                union_id=union_id or made_up("union", name, length=24) + "iEiE",
-                open_id=open_id or made_up("open", name, length=24) + "iEiE",
+                union_id=union_id or text_from_seed("union", name, length=24) + "iEiE",
+                open_id=open_id or text_from_seed("open", name, length=24) + "iEiE",
                 avatar_url=avatar_url,
-                mobile=f"1501234{made_up_number(name, 4)}" if mobile == MADE_UP else mobile,
+                mobile=f"1501234{digits_from_seed(name, 4)}" if mobile == FROM_NAME else mobile,
                 state_code=None if mobile is None else state_code,
                 email=email,
             )
-            chosen = (self.application.corp_id,) if corp_ids is None else corp_ids
-            for corp_id in chosen:
+            joined = (self.application.corp_id,) if corp_ids is None else corp_ids
+            for corp_id in joined:
                 self.join(person, corp_id, user_id=(user_ids or {}).get(corp_id))
-            if avatar_url == MADE_UP:
-                self._drawn.add(name)
+            if avatar_url == FROM_NAME:
+                self._drawn_avatars.add(name)
                 person.avatar_url = self.base_url + person.avatar_path
             self.users[name] = person
             return person
@@ -157,24 +161,26 @@ class World:
         user_id: str | None = None,
         external: bool = False,
     ) -> Membership:
-        """Make someone a member of an organisation, or its external contact.
+        """Make a person a member or an external contact of an organisation.
 
-        It is the application's own organisation unless given.
+        Without `corp_id` it is the application's own organisation. `ValueError` if the person or
+        the organisation is unknown.
         """
         with self.lock:
             person = self.person(user)
             corp_id = self.application.corp_id if corp_id is None else corp_id
             if corp_id not in self.organisations:
                 raise ValueError(f"There is no organisation {corp_id!r}: add it first.")
-            number = made_up_number(corp_id + person.name, 14)
+            number = digits_from_seed(corp_id + person.name, 14)
             membership = Membership(user_id or f"01{number}", external=external)
             person.memberships[corp_id] = membership
             return membership
 
     def leave(self, user: str | Person, corp_id: str | None = None) -> None:
-        """Let someone leave an organisation, the application's own unless given.
+        """Remove a person from an organisation.
 
-        `ValueError` if they are not in it.
+        Without `corp_id` it is the application's own organisation. `ValueError` if the person is
+        not in it.
         """
         with self.lock:
             person = self.person(user)
@@ -183,12 +189,12 @@ class World:
                 raise ValueError(f"{person.name!r} is not in the organisation {corp_id!r}.")
 
     def person(self, user: str | Person) -> Person:
-        """Return the person of that name; `ValueError` names those there are."""
+        """Return the person of that name; the text of `ValueError` lists all names."""
         if isinstance(user, Person):
             return user
         try:
             return self.users[user]
         except KeyError:
             raise ValueError(
-                f"There is no user {user!r}, only {', '.join(self.users)}; see add_user()."
+                f"There is no user {user!r}. There are {', '.join(self.users)}; see add_user()."
             ) from None

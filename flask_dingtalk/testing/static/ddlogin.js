@@ -1,35 +1,27 @@
-// The simulator's DTFrameLogin: a frame with a QR code, as DingTalk's script of this name opens it.
+// The simulator's DTFrameLogin: opens a frame with a QR code, as DingTalk's script does.
 // [obtain-identity-credentials]
+// It has the weaknesses of DingTalk's script on purpose, so that sites meet them in their tests:
+// values go into the frame's address unencoded, each call adds a listener that stays, listeners do
+// not ask which frame a message comes from, and errors arrive without their code.
 (() => {
   "use strict";
 
   const simulator = new URL(document.currentScript.src).origin;
-  const SMALLEST = 280;
-  const USUAL = 300;
+  const DEFAULT_SIZE = 300;
   const PARAMETERS = [
-    "client_id", "response_type", "scope", "prompt", "state", "org_type", "corpId",
+    "redirect_uri", "client_id", "response_type", "scope", "prompt", "state", "org_type", "corpId",
     "exclusiveLogin", "exclusiveCorpId",
   ];
-  const listeners = new WeakMap();
 
-  const size = (wanted) => Math.max(SMALLEST, Number(wanted) || USUAL);
-
-  const address = (login) => {
-    const query = [`origin=${encodeURIComponent(window.location.origin)}`];
-    for (const name of PARAMETERS) {
-      const value = login[name];
-      if (value !== undefined && value !== null) {
-        // "openid+corpid" and "openid corpid" are both in use for the scope, so its plus stays.
-        const encode = name === "scope" ? encodeURI : encodeURIComponent;
-        query.push(`${name}=${encode(value)}`);
-      }
-    }
-    // Encoded by the caller, once: what is not breaks here, what is twice is registered nowhere.
-    if (login.redirect_uri) {
-      query.push(`redirect_uri=${login.redirect_uri}`);
-    }
+  const frameAddress = (login) => {
+    const query = PARAMETERS.filter((name) => login[name]).map((name) => `${name}=${login[name]}`);
+    // DingTalk's frame learns the embedding page's origin by itself; the simulator has to be told.
+    query.push(`origin=${encodeURIComponent(window.location.origin)}`);
     return `${simulator}/oauth2/qr?${query.join("&")}`;
   };
+
+  // Not decoded, as in DingTalk's script.
+  const cutOut = (url, name) => new RegExp(`[?&]${name}=([^&#]*)`).exec(url)?.[1];
 
   window.DTFrameLogin = (frame, login, success, error) => {
     const fail = (reason) => {
@@ -37,33 +29,39 @@
         error(reason);
       }
     };
+    if (!frame?.id || !login) {
+      fail("Missing parameters");
+      return;
+    }
     const container = document.getElementById(frame.id);
     if (container === null) {
-      fail(`There is no element with the id "${frame.id}".`);
+      fail("Element not found");
       return;
     }
     const iframe = document.createElement("iframe");
-    iframe.src = address(login);
-    iframe.width = size(frame.width);
-    iframe.height = size(frame.height);
+    iframe.src = frameAddress(login);
+    iframe.width = frame.width || DEFAULT_SIZE;
+    iframe.height = frame.height || DEFAULT_SIZE;
     iframe.title = "DingTalk";
     iframe.setAttribute("frameborder", "0");
+    container.replaceChildren(iframe);
 
-    const listen = (event) => {
-      if (event.origin !== simulator || event.source !== iframe.contentWindow) {
+    window.addEventListener("message", ({ data, origin }) => {
+      if (!origin.includes(simulator)) {
         return;
       }
-      const { success: good, errorCode, errorMsg, ...result } = event.data;
-      if (good) {
-        success(result);
-      } else {
-        fail(errorCode === undefined ? errorMsg : { errorCode, errorMsg });
+      if (!data.success || !data.redirectUrl) {
+        fail(data.errorMsg);
+        return;
       }
-    };
-    // Called again for the same element, it replaces the frame: the one before has nothing to say.
-    window.removeEventListener("message", listeners.get(container));
-    listeners.set(container, listen);
-    window.addEventListener("message", listen);
-    container.replaceChildren(iframe);
+      const { redirectUrl } = data;
+      const authCode = cutOut(redirectUrl, "authCode");
+      const state = cutOut(redirectUrl, "state");
+      if (authCode) {
+        success({ redirectUrl, authCode, ...(state === undefined ? {} : { state }) });
+      } else {
+        fail(cutOut(redirectUrl, "error") ?? "");
+      }
+    });
   };
 })();

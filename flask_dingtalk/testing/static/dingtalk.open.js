@@ -1,12 +1,12 @@
-// The simulator's dd: of DingTalk's JSAPI what a sign-in needs. [jsapi-request-auth-code]
-// The client's native bridge is replaced by a request to the simulator.
+// The simulator's dd: the part of DingTalk's JSAPI that a login needs. [jsapi-request-auth-code]
+// A request to the simulator replaces the native bridge of the client.
 (() => {
   "use strict";
 
   const simulator = new URL(document.currentScript.src).origin;
 
-  const ask = async ({ corpId = "", clientId = "" }) => {
-    const response = await fetch(`${simulator}/in-client/code`, {
+  const requestCode = async ({ corpId = "", clientId = "" }) => {
+    const response = await fetch(`${simulator}/in-app/code`, {
       method: "POST",
       body: new URLSearchParams({ corpId, clientId }),
       credentials: "omit",
@@ -18,23 +18,23 @@
     return answer;
   };
 
-  // DingTalk's library calls one of the two names, and complete not at all. What the page's own
-  // function throws does not break the promise.
+  // Like DingTalk's library: one of the two callbacks is called, complete never. An exception in
+  // the page's callback does not affect the promise.
   const call = (preferred, other, argument) => {
-    const listener = [preferred, other].find((value) => typeof value === "function");
-    queueMicrotask(() => listener?.(argument));
+    const callback = [preferred, other].find((value) => typeof value === "function");
+    queueMicrotask(() => callback?.(argument));
   };
 
   const requestAuthCode = async (options = {}) => {
     if (!/DingTalk/i.test(window.navigator.userAgent)) {
-      // Like DingTalk's library, which finds no bridge to ask: onFail is not called then.
+      // Like DingTalk's library outside the client: the promise fails, onFail is not called.
       throw new Error(
         "[DINGTALK-JSAPI] ERROR 4040: Do not support the current environment：'notInDingTalk'",
       );
     }
     let result;
     try {
-      result = await ask(options);
+      result = await requestCode(options);
     } catch (reason) {
       const failure = reason instanceof Error ? { errorMessage: reason.message } : reason;
       call(options.fail, options.onFail, failure);

@@ -1,4 +1,4 @@
-"""DingTalk's three hosts behind one port: finds the endpoint, lets it fail, keeps the record."""
+"""DingTalk's three hosts behind one port: finds the endpoint, injects failures, records calls."""
 
 import json
 import re
@@ -7,23 +7,31 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import Map, Rule
 from werkzeug.wrappers import Request, Response
 
 from ..api import wire
-from . import oapi, openapi
+from . import new_api, old_api
+from . import wire as testing_wire
 from .authorization import Refused
-from .faults import Faults, Host
+from .faults import Fault, Faults, Host
 from .grants import Grants
-from .oauth import Pages
+from .limits import Limits
+from .login_pages import LoginPages
+from .loopback import is_loopback_host_header
 from .server import Connection
 from .world import World
 
-_NEW_API: Final = re.compile(r"/v\d+\.\d+/")
+_NEW_API_PATH: Final = re.compile(r"/v\d+\.\d+/")
+_WRONG_HOST: Final = (
+    "The DingTalk simulator only answers requests for 127.0.0.1, localhost or [::1].\n"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call of an API, without anything secret."""
+    """One call of an API, without any secrets."""
 
     #: Short name, such as ``userAccessToken``; empty if there is no such endpoint.
     endpoint: str
@@ -31,13 +39,13 @@ class Call:
     path: str
     #: HTTP status of the answer; ``None`` if there was none.
     status: int | None
-    #: DingTalk's error code, the effective one where it was wrapped; ``None`` on success.
+    #: DingTalk's error code (``sub_code`` where errcode is 88); ``None`` on success.
     code: str | None
-    #: ``authorization_code`` or ``refresh_token`` where the call names one.
+    #: ``authorization_code`` or ``refresh_token`` if the call sent one.
     grant_type: str | None
-    #: Which connection it came over; the first one is 1.
+    #: Number of the connection that it came over, starting with 1.
     connection: int
-    #: By the simulator's clock.
+    #: When, by the simulator's clock.
     at: datetime
 
 
@@ -50,34 +58,37 @@ class PageVisit:
     status: int | None
 
 
-class Hosts:
-    """Answers every request, one after the other."""
+class Dispatcher:
+    """Answers all requests, one at a time."""
 
     def __init__(self, world: World) -> None:
         self._world = world
         self.grants = Grants(world)
         self.faults = Faults()
+        self._limits = Limits()
         self.calls: list[Call] = []
         self.page_visits: list[PageVisit] = []
         self.connections = 0
-        self._pages = Pages(world, self.grants)
-        self._new_api = openapi.OpenApi(world, self.grants)
-        self._old_api = oapi.OldApi(world, self.grants)
+        self._pages = LoginPages(world, self.grants)
+        self._new_api = new_api.NewApi(world, self.grants)
+        self._old_api = old_api.OldApi(world, self.grants)
         self._host_of: dict[str, Host] = {}
-        self._routes: list[tuple[str, re.Pattern[str], str]] = []
+        rules: list[Rule] = []
         tables: dict[Host, Mapping[str, tuple[str, str, object]]] = {
-            "openapi": self._new_api.endpoints,
-            "oapi": self._old_api.endpoints,
+            "new_api": self._new_api.endpoints,
+            "old_api": self._old_api.endpoints,
             "pages": self._pages.endpoints,
         }
         for host, endpoints in tables.items():
             for name, (method, path, _) in endpoints.items():
                 self._host_of[name] = host
-                pattern = re.sub(r"<(\w+)>", r"(?P<\1>[^/]+)", re.escape(path))
-                self._routes.append((method, re.compile(pattern), name))
+                rules.append(Rule(path, endpoint=name, methods=[method]))
+        # DingTalk redirects no path that is almost right.
+        routes = Map(rules, strict_slashes=False, merge_slashes=False, redirect_defaults=False)
+        self._routes = routes.bind("localhost")
 
     def endpoint(self, name_or_path: str) -> str:
-        """Return the short name of an endpoint; `ValueError` lists them."""
+        """Return the short name of an endpoint; the text of `ValueError` lists all of them."""
         if name_or_path in self._host_of:
             return name_or_path
         for method in ("GET", "POST"):
@@ -85,48 +96,59 @@ class Hosts:
             if name:
                 return name
         known = ", ".join(self._host_of)
-        raise ValueError(f"There is no endpoint {name_or_path!r}, only {known}.")
+        raise ValueError(f"There is no endpoint {name_or_path!r}. There are {known}.")
+
+    def limit(self, endpoint: str, per_second: int | None) -> None:
+        """Limit an endpoint of an API; `ValueError` for a page, which DingTalk does not limit."""
+        if self._host_of[endpoint] == "pages":
+            raise ValueError(f"{endpoint!r} is a page: only API calls can be limited.")
+        self._limits.set(endpoint, per_second)
 
     def answer(self, request: Request, connection: Connection) -> Response:
-        """Answer one request, and record it whatever becomes of the answer."""
+        """Answer one request, and record it even if answering fails."""
+        if not is_loopback_host_header(request.headers.get("Host", "")):
+            return Response(_WRONG_HOST, 421, content_type="text/plain; charset=utf-8")
         with self._world.lock:
             name, arguments = self._match(request.path, request.method)
             host = self._host_of.get(name) or _host_by_path(request.path)
             response = None
             try:
                 response = self._answer_or_fail(host, name, request, arguments)
-                return response
             finally:
                 self._record(host, name, request, connection, response)
+            return response
 
     def _match(self, path: str, method: str) -> tuple[str, Mapping[str, Any]]:
-        method = "GET" if method == "HEAD" else method
-        for known, pattern, name in self._routes:
-            found = pattern.fullmatch(path)
-            if found and method == known:
-                return name, found.groupdict()
-        return "", {}
+        """Return the name of an endpoint and the variables of its path; no name if none fits."""
+        try:
+            name, arguments = self._routes.match(path, method)
+        except HTTPException:  # no such path, or not with this method
+            return "", {}
+        return name, arguments
 
     def _answer_or_fail(
         self, host: Host, name: str, request: Request, arguments: Mapping[str, Any]
     ) -> Response:
+        if not self._limits.lets_through(name):
+            # Checked before injected failures: a call over the limit must use nothing up.
+            return Fault(throttled=True).response(host, name)
         fault = self.faults.take(name)
         if fault is None:
             return self._answer(host, name, request, arguments)
         if fault.after:
             self._answer(host, name, request, arguments)
         if name == "authorize" and fault.code is not None and fault.status is None:
-            return self._pages.call_back(request, str(fault.code))
-        return fault.strike(host, name)
+            return self._pages.call_back_with_error(request, str(fault.code))
+        return fault.response(host, name)
 
     def _answer(
         self, host: Host, name: str, request: Request, arguments: Mapping[str, Any]
     ) -> Response:
-        if host == "openapi":
+        if host == "new_api":
             if not name:
-                return openapi.unknown_action().response()
+                return new_api.unknown_action().response()
             return self._new_api.answer(name, request, arguments)
-        if host == "oapi":
+        if host == "old_api":
             return self._old_api.answer(name, request)
         if not name:
             return self._pages.refusal(request, Refused("page", status=404))
@@ -163,13 +185,13 @@ class Hosts:
 
 
 def _host_by_path(path: str) -> Host:
-    if _NEW_API.match(path):
-        return "openapi"
-    return "oapi" if path.startswith(("/topapi/", wire.GETTOKEN_PATH)) else "pages"
+    if _NEW_API_PATH.match(path):
+        return "new_api"
+    return "old_api" if path.startswith(("/topapi/", testing_wire.GETTOKEN_PATH)) else "pages"
 
 
 def _error_code(response: Response) -> str | None:
-    """Return DingTalk's own code, the effective one, out of any of its envelopes."""
+    """Return DingTalk's error code from any of its envelopes."""
     try:
         body = json.loads(response.get_data())
     except ValueError:

@@ -1,4 +1,4 @@
-"""Put a user into a test client's session, for unit tests that need no server."""
+"""Log a user in on a test client by writing its session; for unit tests that need no server."""
 
 from __future__ import annotations
 
