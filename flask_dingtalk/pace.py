@@ -15,9 +15,13 @@ from collections import deque
 from typing import Final
 
 #: Calls per second. Slower than this, nobody would ever get in.
-_SLOWEST: Final = 1.0
+_SLOWEST: Final = 0.5
+#: After a first refusal, at least so many: a quiet process has nothing to measure.
+_FIRST: Final = 5.0
 #: After a refusal, the share of the measured rate to go on with.
 _CAUTION: Final = 0.95
+#: A further refusal slows down to this share of the rate at most.
+_BRAKE: Final = 0.7
 #: How much faster each call that DingTalk accepts makes the next ones, in calls per second.
 _SPEED_UP: Final = 0.04
 #: Seconds without a refusal after which the pace is forgotten.
@@ -54,6 +58,7 @@ class Pace:
             # A clock that was set back must not keep everybody waiting.
             self._next_call = min(self._next_call, now + _FORGET_AFTER)
             self._next_turn = min(self._next_turn, now + 10 * _FORGET_AFTER)
+            # Somebody who comes back early goes on as well if nobody else waits.
             queueing = self._next_turn > now
             its_turn = turn is not None and turn <= now
             call_at = max(now, self._next_call)
@@ -81,8 +86,11 @@ class Pace:
         """Note that DingTalk refused a call for its limit; return a turn to try again at."""
         with self._lock:
             self._forget_old(now)
-            measured = max(_SLOWEST, _CAUTION * len(self._accepted) / _WINDOW)
-            self._rate = measured if self._rate is None else min(self._rate, measured)
+            measured = _CAUTION * len(self._accepted) / _WINDOW
+            if self._rate is None:
+                self._rate = max(_FIRST, measured)
+            else:
+                self._rate = max(_SLOWEST, min(self._rate, max(_BRAKE * self._rate, measured)))
             self._refused_at = now
             # This second is used up. Do not spend the next one all at once either.
             self._next_call = max(self._next_call, now + 0.5 / self._rate)

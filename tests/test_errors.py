@@ -382,7 +382,7 @@ def test_outside_of_a_request_the_text_of_an_error_is_that_of_the_log() -> None:
 def test_an_error_is_complete_when_it_is_made() -> None:
     """Whoever raises one says everything at once."""
     error = flask_dingtalk.InvalidState("x", target="/report", retry_url="/login")
-    assert (error.target, error.retry_url, error.spent) == ("/report", "/login", True)
+    assert (error.target, error.retry_url) == ("/report", "/login")
 
 
 def test_a_site_may_have_texts_of_its_own_for_an_error_of_its_own(app: Flask) -> None:
