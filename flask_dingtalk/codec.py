@@ -19,7 +19,7 @@ from .login import Login
 
 #: What occurs most stands last (zlib manual, deflateSetDictionary).
 _DICTIONARY: Final = (
-    b'"loginEmail":"null,"dropped":["extension","remark"],"employee":{"userid":"","unionid":"'
+    b'"loginEmail":"null,"_left_out":["extension","remark"],"employee":{"userid":"","unionid":"'
     b'"user_id":"corp_id":"state_code":"avatar_url":"union_id":"open_id":"'
     b"@163.com@outlook.com@qq.com.png.jpg.com.cn0123456789abcdef"
     b"https://static.dingtalk.com/media/https://static-legacy.dingtalk.com/media/lQDPDhI"
@@ -45,8 +45,6 @@ def pack(login: Login) -> bytes:
         content["token"] = _pack_token(login.token, login.since)
     if user.employee is not None:
         content["employee"] = user.employee.raw
-        if user.employee._left_out:
-            content["dropped"] = sorted(user.employee._left_out)
     text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
     return deflate(text.encode(), _DICTIONARY)
 
@@ -93,7 +91,7 @@ def _fields_beyond_raw(user: DingTalkUser) -> dict[str, Any]:
 def _unpack_user(content: dict[str, Any]) -> DingTalkUser:
     fields = dict(content["more"])
     if "employee" in content:
-        fields["employee"] = Employee(content["employee"], frozenset(content.get("dropped", ())))
+        fields["employee"] = Employee(content["employee"])
     from_raw = _user_from_raw(content["raw"])
     if from_raw is None:
         return DingTalkUser(**fields, raw=content["raw"])

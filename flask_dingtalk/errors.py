@@ -259,8 +259,7 @@ class RateLimited(DingTalkError):
     ) -> Response | Any:
         """Build the page or JSON, with ``Retry-After`` (RFC 9110, section 10.2.3)."""
         response = super().get_response(environ, scope)
-        wait = self.retry_after if self.reload_after is None else self.reload_after
-        response.headers["Retry-After"] = str(whole_seconds(wait))
+        response.headers["Retry-After"] = str(whole_seconds(self.retry_after))
         return response
 
     def _page(self, environ: WSGIEnvironment) -> Response:
@@ -274,6 +273,7 @@ class RateLimited(DingTalkError):
             error_code=self.error_code,
             seconds=self.reload_after,
             url=self.reload_url,
+            start_over_url=self.retry_url,
             log_message=self.log_message,
         )
 

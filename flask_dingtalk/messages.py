@@ -142,6 +142,7 @@ WAITING: Final[dict[str, Text]] = {
         "钉钉当前繁忙。本页会自动刷新并继续登录，请勿关闭。",
     ),
     "retry": Text("Reload now", "立即刷新"),
+    "start_over": Text("Sign in anew", "重新登录"),
 }
 
 #: The embedded QR code.

@@ -191,17 +191,20 @@ def waiting_page(
     error_code: str,
     seconds: float,
     url: str | None,
+    start_over_url: str | None,
     log_message: str,
 ) -> Response:
     """Build the page that loads itself again after some seconds, or ``url`` if there is one.
 
     A header does it, and not the markup, so that no page repeats an address with a code in it.
+    ``start_over_url`` is for visitors who do not want to wait for this sign-in.
     """
     language = site.language()
     context = {
         **in_language(WAITING, language),
         "error_code": error_code,
         "retry_url": SAME_PAGE if url is None else url,
+        "start_over_url": start_over_url,
         "log_message": log_message if site.debug() else None,
         "waiting": True,
     }

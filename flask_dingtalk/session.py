@@ -5,7 +5,6 @@ Three keys, one text each, replaced whole. Nothing here decides who may come in.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import os
 import struct
@@ -14,15 +13,22 @@ import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any, Final
 
-from flask import Flask, current_app, request, session
+from flask import (
+    Flask,
+    copy_current_request_context,
+    current_app,
+    request,
+    session,
+    stream_with_context,
+)
 from flask.sessions import SecureCookieSessionInterface
 from werkzeug.wrappers import Response
 
 from .api import wire
-from .api.employee import Employee
+from .api.employee import LEFT_OUT, Employee
 from .api.frozen_json import FrozenDict, frozen
 from .api.models import DingTalkToken, DingTalkUser
 from .app_state import KeyRing, app_state, app_state_of, this_app
@@ -50,6 +56,13 @@ _MAX_SEALED_BYTES: Final = 2000
 _CACHE_KEY: Final = "flask_dingtalk.login"
 #: Seconds.
 _RENEW_EARLY: Final = 60
+#: What runs a site's code with a request whose response may be out.
+_LATE: Final = tuple(
+    constant
+    for function in (stream_with_context, copy_current_request_context)
+    for constant in function.__code__.co_consts
+    if isinstance(constant, CodeType)
+)
 _STATE_HEADER: Final = struct.Struct(">16sQ")  # nonce, time of issue in seconds
 _PROGRESS_HEADER: Final = struct.Struct(">16sd")  # nonce, turn in seconds or 0
 
@@ -119,11 +132,11 @@ def open_login(login: Login, attempt: Attempt) -> None:
         fitting = _fit(login, states)
     if fitting.cookie_bytes > _MAX_COOKIE_BYTES - _STATES_BYTES:
         raise _too_large(fitting.cookie_bytes)
-    if fitting.dropped:
+    if fitting.left_out:
         current_app.logger.warning(
             "DingTalk: the session cookie has no room for %s of the employee record. Hint: use "
             "server-side sessions (Flask-Session) to keep the whole record",
-            ", ".join(fitting.dropped),
+            ", ".join(fitting.left_out),
         )
     _keep(fitting)
     session[STATES_KEY] = ".".join(states)
@@ -156,24 +169,26 @@ def replace_login(login: Login) -> Login | None:
 
 
 def can_be_saved() -> bool:
-    """Tell whether a change of the session still reaches the browser.
+    """Tell whether a change of the session can still reach the browser.
 
-    It does while Flask is dispatching this request: not once the response streams, not in a thread
-    of the site's, and not in a websocket, whose handshake is over. Nothing of the request tells,
-    but the stack does; an ``async`` view has another stack. Asked before a refresh, not on each
-    request.
+    Not from a response that streams, from a thread of the site's, or from a websocket, whose
+    handshake is over. Nothing of the request tells, but the stack does. Asked before a refresh, not
+    on each request.
     """
     if "websocket" in request.environ.get("HTTP_UPGRADE", "").lower():
         return False
+    if hasattr(request, "namespace"):
+        # Flask-SocketIO gives its handlers a copy of the session.
+        return False
+    is_late = False
     frame: FrameType | None = sys._getframe()
     while frame is not None:
-        if frame.f_code.co_name == Flask.full_dispatch_request.__name__:
+        if frame.f_code is Flask.full_dispatch_request.__code__:
+            # Even if it consumes a stream: the session is saved after that.
             return True
+        is_late = is_late or frame.f_code in _LATE
         frame = frame.f_back
-    try:
-        return asyncio.current_task() is not None
-    except RuntimeError:
-        return False
+    return not is_late
 
 
 def forget_login() -> None:
@@ -226,9 +241,9 @@ class _Fitting:
     cookie_bytes: int
 
     @property
-    def dropped(self) -> list[str]:
+    def left_out(self) -> list[str]:
         employee = self.login.user.employee
-        return sorted(employee._left_out) if employee is not None else []
+        return list(employee.raw.get(LEFT_OUT, ())) if employee is not None else []
 
 
 def _fit(login: Login, states: list[str]) -> _Fitting:
@@ -277,7 +292,8 @@ def _slimmer(user: DingTalkUser) -> Iterator[DingTalkUser]:
         for names in ((wire.EMPLOYEE_EXTENSION, wire.EMPLOYEE_REMARK), (wire.EMPLOYEE_ROLES,)):
             left_out |= raw.keys() & set(names)
             kept = tuple(name for name in wire.EMPLOYEE_FIELDS if name not in left_out)
-            user = replace(user, employee=Employee(_only(raw, kept), left_out))
+            trimmed = {**_only(raw, kept), LEFT_OUT: sorted(left_out)}
+            user = replace(user, employee=Employee(trimmed))
             yield user
     yield replace(user, raw=_only(user.raw, wire.PROFILE_FIELDS + wire.USER_INFO_FIELDS))
 

@@ -264,6 +264,7 @@ def _to_be_loaded_again(
     error.retry_after = math.ceil(wait)
     # With chance, so that those who were refused together do not come back together.
     error.reload_after = error.retry_after + random.randint(0, 1)  # noqa: S311
+    error.retry_url = _another_try(attempt, way)
     if way.is_in_app:
         # A POST cannot be loaded again, but the client gives another code without a tap.
         error.reload_url = login_url(attempt.target)

@@ -381,12 +381,12 @@ def test_renewing_one_page_again_and_again_costs_no_other_page_its_sign_in(
 def test_of_more_pages_than_are_remembered_the_one_looked_at_works(
     anywhere: FlaskClient, simulator: DingTalkSimulator
 ) -> None:
-    """The page asks again when it comes into view, and its state of old was forgotten."""
+    """It asks again when it comes into view; as the browser forgot its state, so is its target."""
     states = [state_for(anywhere, f"/page/{number}") for number in range(7)]
     fresh = renew(anywhere, states[0]).json["state"]
     assert fresh != states[0]
     response = come_back(anywhere, fresh, simulator.authorization_code("li"))
-    assert (response.status_code, response.location) == (302, "/page/0")
+    assert (response.status_code, response.location) == (302, "/")
 
 
 def test_a_state_that_was_used_is_replaced(

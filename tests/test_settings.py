@@ -252,16 +252,76 @@ def test_a_secret_key_of_digits_is_told_apart_from_none() -> None:
         build(SECRET_KEY=12345678)
 
 
-def test_a_slip_of_the_pen_is_reported(caplog: pytest.LogCaptureFixture) -> None:
-    """With the name that was probably meant."""
-    build(DINGTALK_ALLOWED_CORP_ID="ding1")
-    assert "did you mean DINGTALK_ALLOWED_CORP_IDS" in caplog.text
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        pytest.param("DINGTALK_ALLOWED_CORP_ID", "DINGTALK_ALLOWED_CORP_IDS", id="a letter less"),
+        pytest.param("DINGTALK_MEMBER_ONLY", "DINGTALK_MEMBERS_ONLY", id="singular"),
+        pytest.param("DINGTALK_REDIRECT_URL", "DINGTALK_REDIRECT_URI", id="another letter"),
+        pytest.param("DINGTALK_ONLY_MEMBERS", "DINGTALK_MEMBERS_ONLY", id="another order"),
+        pytest.param("DINGTALK_SECRET", "DINGTALK_CLIENT_SECRET", id="a word less"),
+        pytest.param("DINGTALK_REVALIDATE", "DINGTALK_REVALIDATE_AFTER", id="no end"),
+        pytest.param("DINGTALK_APP_CLIENT_ID", "DINGTALK_CLIENT_ID", id="a word more"),
+        pytest.param("DINGTALK_MEMBERSONLY", "DINGTALK_MEMBERS_ONLY", id="words run together"),
+    ],
+)
+def test_a_name_that_resembles_a_setting_is_refused(name: str, meant: str) -> None:
+    """Ignored, it would open the site or change nothing; the error names the one meant."""
+    with pytest.raises(ConfigurationError, match=rf"{name} .*{meant} resembles it"):
+        build(**{name: "x"})
 
 
-def test_a_setting_of_somebody_else_is_nobodys_business(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(
+    "name", ["DINGTALK_ROBOT_WEBHOOK", "DINGTALK_AGENT_ID", "DINGTALK_APP_KEY", "DINGTALK_OA_HOST"]
+)
+def test_any_other_name_is_the_sites_own_business(
+    name: str, caplog: pytest.LogCaptureFixture
+) -> None:
     """A site may have a robot."""
-    build(DINGTALK_ROBOT_WEBHOOK="https://oapi.dingtalk.com/robot/send")
+    build(**{name: "x"}, DINGTALK_MEMBERS_ONLY=False)
     assert caplog.text == ""
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"DINGTALK_MEMBERS_ONLY": False},
+        {"DINGTALK_MEMBERS_ONLY": True},
+        {"DINGTALK_ALLOWED_CORP_IDS": ["ding1"]},
+    ],
+    ids=["everybody is welcome", "members", "organisations"],
+)
+def test_a_site_that_decided_who_may_come_in_starts_without_a_warning(
+    settings: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also where the decision is to let everybody in."""
+    build(**settings)
+    assert caplog.text == ""
+
+
+def test_a_site_that_is_open_to_all_is_told_so_once(caplog: pytest.LogCaptureFixture) -> None:
+    """DingTalk stops nobody; the warning names both settings."""
+    build()
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert "DINGTALK_MEMBERS_ONLY" in record.getMessage()
+    assert "DINGTALK_ALLOWED_CORP_IDS" in record.getMessage()
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"SESSION_COOKIE_SAMESITE": "Strict"}, "Lax"),
+        ({"DINGTALK_CLIENT_ID": "123456789"}, "AgentId"),
+    ],
+    ids=["SameSite=Strict", "digits alone"],
+)
+def test_a_setting_that_cannot_be_meant_is_a_warning_at_start(
+    settings: dict[str, Any], named: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With its cure."""
+    build(**settings, DINGTALK_MEMBERS_ONLY=False)
+    assert named in caplog.text
 
 
 def test_a_failed_set_up_leaves_the_app_untouched() -> None:

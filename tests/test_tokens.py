@@ -141,13 +141,18 @@ def test_the_signal_tells_of_new_tokens(
     assert not heard[0]["token"].is_expired()
 
 
-def test_a_refresh_token_that_ended_is_an_error_of_that_call_and_the_user_stays_signed_in(
+def test_dead_tokens_ask_for_a_new_sign_in_and_the_user_stays_signed_in(
     member: FlaskClient, simulator: DingTalkSimulator, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Another process may have refreshed it; this one's loss is one call."""
+    """A script learns where that begins; guarded pages still work."""
     simulator.advance(31 * 86_400)
     response = member.get("/call", headers={"Accept": "application/json"})
-    assert response.status_code == 502
+    assert response.status_code == 401
+    assert response.json is not None
+    assert (response.json["error"], response.json["login_url"]) == (
+        "login_required",
+        "/dingtalk/login",
+    )
     assert "invalidParameter.authCode.notFound" in caplog.text
     assert member.get("/report").status_code == 200
 
@@ -162,17 +167,24 @@ def test_a_dead_refresh_token_is_not_sent_again(
     assert called(simulator).count("refresh_token") == 1
 
 
-def test_a_refresh_token_whose_answer_got_lost_is_never_sent_again(
-    member: FlaskClient, simulator: DingTalkSimulator, later: Later
+@pytest.mark.parametrize(
+    "failure",
+    [
+        pytest.param({"reset": True, "after": True}, id="answer lost"),
+        pytest.param({"status": 500, "code": "unknownError", "after": True}, id="failed"),
+    ],
+)
+def test_a_refresh_token_that_a_fault_used_up_asks_for_a_new_sign_in(
+    member: FlaskClient, simulator: DingTalkSimulator, later: Later, failure: dict[str, Any]
 ) -> None:
-    """Not by a later request either; only a new sign-in helps."""
+    """A later call tries again, and DingTalk's refusal costs nothing more."""
     later(TWO_HOURS)
-    simulator.fail("userAccessToken", reset=True, after=True)
+    simulator.fail("userAccessToken", **failure)
     assert member.get("/call").status_code == 502
     response = member.get("/call")
-    assert response.status_code == 502
+    assert response.status_code == 401
     assert 'href="/dingtalk/login?next=/call"' in response.text
-    assert called(simulator) == ["refresh_token"]
+    assert called(simulator) == ["refresh_token", "refresh_token"]
 
 
 @pytest.mark.parametrize(
@@ -194,17 +206,6 @@ def test_a_refresh_that_dingtalk_did_not_carry_out_can_be_tried_again(
     simulator.fail("userAccessToken", **failure)
     assert member.get("/call").status_code in (502, 503)
     assert member.get("/call").status_code == 200
-
-
-def test_a_refresh_that_failed_on_dingtalks_side_may_have_happened(
-    member: FlaskClient, simulator: DingTalkSimulator, later: Later
-) -> None:
-    """So it is not tried again."""
-    later(TWO_HOURS)
-    simulator.fail("userAccessToken", status=500, code="unknownError", after=True)
-    assert member.get("/call").status_code == 502
-    assert member.get("/call").status_code == 502
-    assert called(simulator) == ["refresh_token"]
 
 
 def test_a_refresh_that_ended_at_a_proxy_can_be_tried_again(
@@ -569,12 +570,14 @@ def test_a_body_that_was_used_up_is_not_repeated(as_user: DingTalk, stub: StubDi
     assert len(stub.asked) == 1
 
 
-def test_without_a_refresh_token_an_ended_access_token_is_an_error(stub: StubDingTalk) -> None:
+def test_without_a_refresh_token_an_ended_access_token_asks_for_a_new_sign_in(
+    stub: StubDingTalk,
+) -> None:
     """There is nothing to refresh with."""
     client = stub_app(stub).test_client()
     ended = DingTalkToken("old", None, datetime.now(UTC) - timedelta(hours=1))
     signed_in(client, DingTalkUser(union_id="u"), ended)
-    assert client.get("/token").status_code == 502
+    assert client.get("/token").status_code == 401
     assert stub.asked == []
 
 

@@ -12,6 +12,9 @@ from ..errors import FieldNotKept
 from . import wire
 from .frozen_json import FrozenDict, frozen
 
+#: In ``raw``: the names that a cookie had no room for. "Left out" must not pass for "empty" in a
+#: rule of the site, so reading such a field raises ``ConfigurationError``.
+LEFT_OUT: Final = "_left_out"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -35,9 +38,6 @@ class Employee:
 
     #: The record as DingTalk sent it; less of it where a cookie has no room for all.
     raw: Mapping[str, Any] = field(default_factory=FrozenDict)
-    #: Names in ``raw`` that a cookie had no room for. Reading such a field raises
-    #: ``ConfigurationError``: "left out" must not pass for "empty" in a rule of the site.
-    _left_out: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         if not isinstance(self.raw, FrozenDict):
@@ -174,7 +174,7 @@ class Employee:
 
     def _present(self, name: str) -> Mapping[str, Any]:
         """Return the record; raise ``ConfigurationError`` if a cookie had no room for ``name``."""
-        if name in self._left_out:
+        if name in self.raw.get(LEFT_OUT, ()):
             raise FieldNotKept(
                 f"{name!r} of the employee record did not fit into the session cookie",
                 hint="use server-side sessions (Flask-Session) to keep the whole record",
