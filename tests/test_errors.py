@@ -457,19 +457,21 @@ def test_a_script_learns_where_to_sign_in(app: Flask) -> None:
 # --- Waiting ------------------------------------------------------------------------------------
 
 
-def waiting(app: Flask, **how: Any) -> FlaskClient:
-    """Open a browser on a site with a view that is throttled."""
+def waiting(app: Flask, *, seconds: float, reload_url: str | None = None) -> FlaskClient:
+    """Open a browser on a site with a view that is throttled for so long."""
 
     @app.route("/busy", methods=["GET", "POST"])
     def busy() -> str:
-        raise flask_dingtalk.RateLimited("for a test", retry_after=1, **how)
+        raise flask_dingtalk.RateLimited(
+            "for a test", retry_after=seconds, reload_after=seconds, reload_url=reload_url
+        )
 
     return app.test_client()
 
 
 def test_a_throttled_page_loads_itself_again(app: Flask) -> None:
     """The same address after that time; it is not repeated in the page, as it may hold a code."""
-    response = waiting(app, reload_after=3).get("/busy?code=abc123")
+    response = waiting(app, seconds=3).get("/busy?code=abc123")
     assert response.status_code == 503
     assert (response.headers["Retry-After"], response.headers["Refresh"]) == ("3", "3")
     assert response.headers["Cache-Control"] == "no-store"
@@ -481,21 +483,21 @@ def test_a_throttled_page_loads_itself_again(app: Flask) -> None:
 
 def test_a_throttled_page_speaks_chinese(app: Flask) -> None:
     """As every page does."""
-    page = waiting(app, reload_after=3).get("/busy", headers={"Accept-Language": "zh"}).text
+    page = waiting(app, seconds=3).get("/busy", headers={"Accept-Language": "zh"}).text
     assert "<h1>请稍候</h1>" in page
     assert "立即刷新" in page
 
 
 def test_a_throttled_page_may_go_on_elsewhere(app: Flask) -> None:
     """A form cannot be sent again by itself, another address can be loaded."""
-    response = waiting(app, reload_after=2.2, reload_url="/elsewhere?a=1").post("/busy")
+    response = waiting(app, seconds=2.2, reload_url="/elsewhere?a=1").post("/busy")
     assert (response.status_code, response.headers["Refresh"]) == (503, "3; url=/elsewhere?a=1")
     assert links(response.text) == ["/elsewhere?a=1"]
 
 
 def test_a_throttled_form_is_not_sent_again_by_itself(app: Flask) -> None:
     """Loading its address would be something else."""
-    response = waiting(app, reload_after=2).post("/busy")
+    response = waiting(app, seconds=2).post("/busy")
     assert (response.status_code, response.headers["Retry-After"]) == (503, "2")
     assert "Refresh" not in response.headers
     assert "DingTalk is busy" in response.text
@@ -503,7 +505,7 @@ def test_a_throttled_form_is_not_sent_again_by_itself(app: Flask) -> None:
 
 def test_a_throttled_script_learns_when_to_come_back(app: Flask) -> None:
     """It is left to decide for itself."""
-    response = waiting(app, reload_after=3).get("/busy", headers={"Accept": "application/json"})
+    response = waiting(app, seconds=3).get("/busy", headers={"Accept": "application/json"})
     assert response.json is not None
     assert (response.status_code, response.json["error"]) == (503, "rate_limited")
     assert response.headers["Retry-After"] == "3"
