@@ -87,34 +87,37 @@ def warming_up(response: Response) -> Response:
     return response
 
 
-def finish(query: Mapping[str, str], hooks: Iterable[LoginHook]) -> Outcome:
+def finish(hooks: Iterable[LoginHook]) -> Outcome:
     """Take the browser back from DingTalk's pages.
 
     Raises a ``DingTalkError``, or what a hook raises.
     """
-    code = query.get(wire.CALLBACK_AUTH_CODE) or query.get(wire.CALLBACK_CODE)
+    code = _secret(
+        request.args.get(wire.CALLBACK_AUTH_CODE) or request.args.get(wire.CALLBACK_CODE)
+    )
 
     def vouched() -> tuple[DingTalkUser, DingTalkToken]:
-        token = app_state().client.exchange(_checked_code(code, query.get(wire.CALLBACK_ERROR)))
+        error = request.args.get(wire.CALLBACK_ERROR)
+        token = app_state().client.exchange(_checked_code(code, error))
         return app_state().client.user(token), token
 
-    attempt = session.take(query.get(wire.STATE), code)
+    attempt = session.take(request.args.get(wire.STATE), code.reveal() if code else None)
     # Inside the client, the ordinary way in would sign in without asking who shall come in.
     retry = login_url(attempt.target, redirects=inside_client())
     return _finish(attempt, vouched, hooks, retry=retry, status=302)
 
 
-def finish_in_app(form: Mapping[str, str], hooks: Iterable[LoginHook]) -> Outcome:
+def finish_in_app(hooks: Iterable[LoginHook]) -> Outcome:
     """Sign in with the code that the DingTalk client gave to a page of this site.
 
     Raises a ``DingTalkError``, or what a hook raises.
     """
-    code = form.get(IN_APP_CODE)
+    code = _secret(request.form.get(IN_APP_CODE))
 
     def vouched() -> tuple[DingTalkUser, None]:
         return app_state().directory.member_by_code(_checked_code(code, None)), None
 
-    attempt = session.take(form.get(IN_APP_STATE), code)
+    attempt = session.take(request.form.get(IN_APP_STATE), code.reveal() if code else None)
     # Another try goes through DingTalk's pages: the client would give the same answer again.
     retry = login_url(attempt.target, redirects=True)
     return _finish(attempt, vouched, hooks, retry=retry, status=303)
@@ -252,17 +255,25 @@ def shown(text: str) -> str:
     return "".join(c for c in text[:_MAX_ERROR_LENGTH] if c.isprintable())
 
 
-def _checked_code(code: str | None, error: str | None) -> Secret:
+def _secret(code: str | None) -> Secret | None:
+    return Secret(code) if code else None
+
+
+def _checked_code(code: Secret | None, error: str | None) -> Secret:
     if error is not None:
         raise AccessDenied(
             f"DingTalk called back with the error {shown(error)!r}",
             hint="the user declined, or may not use the application: look at its visible range",
         )
-    if not code:
+    if code is None:
         raise InvalidCode("DingTalk called back with neither a code nor an error", hint=_NO_CODE)
-    if len(code) > _MAX_CODE_LENGTH or not (code.isascii() and code.isprintable()):
+    if not _looks_like_a_code(code.reveal()):
         raise InvalidCode("what came back as a code is none of DingTalk's", hint=_NO_CODE)
-    return Secret(code)
+    return code
+
+
+def _looks_like_a_code(code: str) -> bool:
+    return len(code) <= _MAX_CODE_LENGTH and code.isascii() and code.isprintable()
 
 
 def _ask(

@@ -35,7 +35,7 @@ def build_blueprint(hooks: Sequence[signin.LoginHook]) -> Blueprint:
 
     @blueprint.get("/callback")
     def callback() -> Response:
-        return _finished(lambda: signin.finish(request.args, hooks))
+        return _finished(lambda: signin.finish(hooks))
 
     # GET is refused in here and not by the router, so that the refusal is not cached either.
     @blueprint.route("/in-app", methods=["GET", "POST"])
@@ -43,7 +43,7 @@ def build_blueprint(hooks: Sequence[signin.LoginHook]) -> Blueprint:
         if not app_state().settings.in_app_login:
             abort(404)
         _only_from_here()
-        return _finished(lambda: signin.finish_in_app(request.form, hooks))
+        return _finished(lambda: signin.finish_in_app(hooks))
 
     @blueprint.route("/state", methods=["GET", "POST"])
     def renew_state() -> Response:
