@@ -378,10 +378,20 @@ def test_a_profile_without_union_id_has_a_hint_of_its_own(
     assert "wrong DINGTALK_API_BASE_URL" not in caplog.text
 
 
+@pytest.mark.parametrize("code", ["i", "a", "."])
+def test_a_code_of_one_letter_does_not_hide_what_dingtalk_says(
+    browser: FlaskClient, stub: StubDingTalk, code: str
+) -> None:
+    """Anybody can make one up, and no error may quote it."""
+    answer = {"code": "invalidParameter.authCode.notFound", "message": "不合法的临时授权码"}
+    stub.token = Answer(answer, 400)
+    assert "invalid_code" in sign_in(browser, code).text
+
+
 # --- A refresh -----------------------------------------------------------------------------------
 
 
-def refresh(stub: StubDingTalk, refresh_token: str | None = "r") -> DingTalkToken:
+def refresh(stub: StubDingTalk, refresh_token: str | None = "old-refresh-token") -> DingTalkToken:
     """Refresh tokens whose time is over."""
     ended = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
     client = Client(Transport(Settings.from_config(stub.settings | {"DINGTALK_TIMEOUT": (1, 1)})))
