@@ -21,7 +21,8 @@ Of codes that the tables do not list, HTTP 429 becomes `rate_limited`, 500 and m
 `dingtalk_unavailable` (`system.busy` comes with either), anything else `api_error`. An error
 without a code is `dingtalk_unavailable`. A ban of the server's address is `rate_limited` with 300
 seconds where DingTalk says so in JSON; where it sends a web page instead, a sign-in ends in
-`dingtalk_unavailable`.
+`dingtalk_unavailable`. A `Retry-After` header (DingTalk documents none) takes the place of the
+seconds that the tables list.
 """
 _NEW: Final = """
 ## The new API, `api.dingtalk.com`

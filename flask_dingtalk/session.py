@@ -12,7 +12,7 @@ import sys
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import CodeType, FrameType
 from typing import Any, Final
 
@@ -36,6 +36,7 @@ from .codec import deflate, inflate, pack, pack_token, unpack, unpack_token
 from .errors import ConfigurationError, InvalidState
 from .login import Login
 from .memory import Claim
+from .secret import Secret
 
 #: The sealed login.
 LOGIN_KEY: Final = "_dingtalk"
@@ -81,7 +82,7 @@ class Progress:
 class Attempt:
     """One sign-in that came back from DingTalk with a state of this browser."""
 
-    nonce: str
+    nonce: str = field(repr=False)
     #: Where it leads, or ``None`` if nothing was asked for.
     target: str | None
     code_digest: str | None
@@ -372,7 +373,7 @@ def begin(target: str | None) -> str:
     return state
 
 
-def renew_state(state: str) -> tuple[str, float]:
+def renew_state(state: Secret) -> tuple[str, float]:
     """Return a state for a page that stays open, and in how many seconds to come for another.
 
     It is ``state`` itself as long as this browser knows it and half of its life is left, else one
@@ -387,7 +388,7 @@ def renew_state(state: str) -> tuple[str, float]:
     if opened.nonce not in _states():
         return begin(None), renewal_due(lifetime)
     if age <= lifetime / 2:
-        return state, renewal_due(lifetime) - age
+        return state.reveal(), renewal_due(lifetime) - age
     _drop_state(opened.nonce)
     return begin(opened.target), renewal_due(lifetime)
 
@@ -397,7 +398,7 @@ def renewal_due(lifetime: float) -> float:
     return lifetime - min(lifetime / 4, _RENEW_EARLY)
 
 
-def take(state: str | None, code: str | None) -> Attempt:
+def take(state: Secret | None, code: Secret | None) -> Attempt:
     """Claim a state for a code; after ``Claim.FIRST``, ``settle`` or ``give_back`` has to follow.
 
     Raises ``InvalidState`` unless it is a state of this browser, in time and unused, or used with
@@ -405,7 +406,7 @@ def take(state: str | None, code: str | None) -> Attempt:
     """
     opened = _opened(state)
     nonce, target = opened.nonce, opened.target
-    digest = _digest(code) if code else None
+    digest = None if code is None else _digest(code)
     states = _states()
     attempt = Attempt(nonce, target, digest, _progress(nonce), Claim.SUCCEEDED)
     if digest and f"{nonce}:{digest}" in states:
@@ -458,9 +459,9 @@ class _State:
     target: str | None
 
 
-def _opened(state: str | None) -> _State:
+def _opened(state: Secret | None) -> _State:
     """Open a state; raise ``InvalidState`` for anything else."""
-    data = _ring().state.open(state) if state else None
+    data = None if state is None else _ring().state.open(state.reveal())
     if data is None or len(data) < _STATE_HEADER.size:
         raise _invalid("no state of this application")
     nonce, issued = _STATE_HEADER.unpack_from(data)
@@ -493,9 +494,9 @@ def _bytes(nonce: str) -> bytes:
     return urlsafe_b64decode(nonce + "==")
 
 
-def _digest(code: str) -> str:
+def _digest(code: Secret) -> str:
     # Eight bytes tell two codes of one state apart; nobody gains by a collision.
-    return _text(hashlib.sha256(code.encode("utf-8", "surrogatepass")).digest()[:8])
+    return _text(hashlib.sha256(code.reveal().encode("utf-8", "surrogatepass")).digest()[:8])
 
 
 def _invalid(problem: str, target: str | None = None) -> InvalidState:

@@ -131,7 +131,7 @@ def finish_in_app(returned: Returned, hooks: Iterable[LoginHook]) -> Response:
 
 def _finish(returned: Returned, hooks: Iterable[LoginHook], way: _Way) -> Response:
     with reporting():
-        attempt = session.take(_revealed(returned.state), _revealed(returned.code))
+        attempt = session.take(returned.state, returned.code)
         answer = _redirect(landing(attempt.target), way.status)
         if attempt.claim is Claim.SUCCEEDED:
             return answer
@@ -340,10 +340,6 @@ def sign_out() -> None:
 def after_sign_out(asked: str | None) -> Response:
     """Redirect to where the sign-out is to lead."""
     return _redirect(safe_target(asked) or below_mount(app_state().settings.logout_redirect), 303)
-
-
-def _revealed(secret: Secret | None) -> str | None:
-    return None if secret is None else secret.reveal()
 
 
 def _redirect(location: str, status: int) -> Response:

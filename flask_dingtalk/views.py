@@ -56,7 +56,7 @@ def build_blueprint(hooks: Sequence[signin.LoginHook]) -> Blueprint:
         """Give a page that stays open a state that will last."""
         _require_small_same_origin_post()
         try:
-            state, renew_after = session.renew_state(request.form.get("state", ""))
+            state, renew_after = session.renew_state(Secret(request.form.get("state", "")))
         except DingTalkError as error:
             current_app.logger.warning(
                 "DingTalk's QR code cannot be renewed: %s", error.log_message

@@ -6,6 +6,7 @@ name is taken from either.
 
 from __future__ import annotations
 
+import datetime
 import json
 from typing import Any
 
@@ -15,11 +16,22 @@ from flask.testing import FlaskClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flask_dingtalk import DingTalkToken, DingTalkUser, user_logged_in
+from flask_dingtalk import DingTalkToken, DingTalkUser, login_failed, user_logged_in
+from flask_dingtalk.api.client import Client
+from flask_dingtalk.api.transport import Transport
+from flask_dingtalk.errors import (
+    ConfigurationError,
+    DingTalkAPIError,
+    DingTalkError,
+    DingTalkUnavailable,
+    LoginRequired,
+    RateLimited,
+)
 from flask_dingtalk.messages import ERRORS
+from flask_dingtalk.settings import Settings
 
 from .helpers import build_site, sign_in_with, site_on
-from .stub import PROFILE, TOKEN, Answer, StubDingTalk
+from .stub import PROFILE, TOKEN, Answer, Asked, StubDingTalk
 
 
 @pytest.fixture
@@ -295,6 +307,146 @@ def test_an_error_of_the_old_kind_in_a_200_is_noticed(
         assert response.status_code == 302
     else:
         assert error_code in response.text
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"ErrCode": 88, "SubCode": "90018", "SubMsg": "x", "RequestId": "r1"},
+        {"errcode": 88, "subCode": "90018", "subMsg": "x", "requestId": "r1"},
+        {"ERRCODE": "88", "SUB_CODE": 90018, "SUB_MSG": "x", "REQUEST_ID": "r1"},
+    ],
+    ids=ascii,
+)
+def test_an_error_of_the_old_kind_is_recognised_in_every_spelling_of_its_keys(
+    browser: FlaskClient, stub: StubDingTalk, content: dict[str, Any]
+) -> None:
+    """DingTalk's table and its live answers differ."""
+    errors: list[DingTalkError] = []
+
+    def listen(sender: Flask, error: DingTalkError) -> None:
+        errors.append(error)
+
+    stub.user = Answer(content)
+    with login_failed.connected_to(listen):
+        assert "rate_limited" in sign_in(browser).text
+    said = errors[0].dingtalk_code, errors[0].dingtalk_message, errors[0].request_id
+    assert said == ("90018", "x", "r1")
+
+
+@pytest.mark.parametrize(
+    "code", ["invalidParameter.idOrSecret.notFound", "invalidClientIdOrSecret"]
+)
+@pytest.mark.parametrize("members_only", [False, True], ids=["user token", "app token"])
+def test_wrong_credentials_are_recognised_at_both_endpoints(
+    stub: StubDingTalk, code: str, members_only: bool
+) -> None:
+    """Each has a code of its own for them; which one is not said."""
+
+    def refuse(asked: Asked) -> Answer:
+        wanted = "/v1.0/oauth2/accessToken" if members_only else "/v1.0/oauth2/userAccessToken"
+        return (
+            Answer({"code": code, "message": "x"}, 400) if asked.path == wanted else Answer(TOKEN)
+        )
+
+    stub.token = refuse
+    settings = {"SECRET_KEY": "k", "TESTING": True, "DINGTALK_MEMBERS_ONLY": members_only}
+    response = sign_in(build_site(stub.settings | settings).test_client())
+    assert (response.status_code, "configuration_error" in response.text) == (500, True)
+
+
+def test_a_profile_without_union_id_has_a_hint_of_its_own(
+    browser: FlaskClient, stub: StubDingTalk, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A scope that helped somebody, and not that something else answered."""
+    stub.user = Answer({name: value for name, value in PROFILE.items() if name != "unionId"})
+    sign_in(browser)
+    assert "openid corpid" in caplog.text
+    assert "wrong DINGTALK_API_BASE_URL" not in caplog.text
+
+
+@pytest.mark.parametrize("code", ["i", "a", "."])
+def test_a_code_of_one_letter_does_not_hide_what_dingtalk_says(
+    browser: FlaskClient, stub: StubDingTalk, code: str
+) -> None:
+    """Anybody can make one up, and no error may quote it."""
+    answer = {"code": "invalidParameter.authCode.notFound", "message": "不合法的临时授权码"}
+    stub.token = Answer(answer, 400)
+    assert "invalid_code" in sign_in(browser, code).text
+
+
+# --- A refresh -----------------------------------------------------------------------------------
+
+
+def refresh(stub: StubDingTalk, refresh_token: str | None = "old-refresh-token") -> DingTalkToken:
+    """Refresh tokens whose time is over."""
+    ended = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+    client = Client(Transport(Settings.from_config(stub.settings | {"DINGTALK_TIMEOUT": (1, 1)})))
+    return client.refresh(DingTalkToken("a", refresh_token, ended, corp_id="ding1"))
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (400, "invalidParameter.authCode.notFound"),
+        (400, "invalidCode"),
+        (409, "invalidCode"),
+        (400, "invalidToken"),
+        (400, "accesstoken.expired"),
+        (400, "somethingNew"),
+    ],
+)
+def test_a_refused_refresh_token_means_to_sign_in_again(
+    stub: StubDingTalk, status: int, code: str
+) -> None:
+    """Which code DingTalk gives for that is documented nowhere."""
+    stub.token = Answer({"code": code, "message": "x", "requestid": "r1"}, status)
+    with pytest.raises(LoginRequired) as caught:
+        refresh(stub)
+    assert caught.value.hint
+    said = caught.value.dingtalk_code, caught.value.dingtalk_message, caught.value.request_id
+    assert said == (code, "x", "r1")
+    assert len(stub.asked) == 1
+
+
+def test_without_a_refresh_token_dingtalk_is_not_asked(stub: StubDingTalk) -> None:
+    """There is nothing to ask with."""
+    with pytest.raises(LoginRequired):
+        refresh(stub, refresh_token=None)
+    assert stub.asked == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (Answer({"code": "invalidParameter.idOrSecret.notFound"}, 400), ConfigurationError),
+        (Answer({"code": "apiPermissionDenied"}, 400), ConfigurationError),
+        (Answer({"code": "Forbidden.AccessDenied.IpNotInWhiteList"}, 403), ConfigurationError),
+        (Answer({"code": "Forbidden.AccessDenied.QpsLimitForApi"}, 403), RateLimited),
+        (Answer({"code": "system.busy"}, 429), RateLimited),
+        (Answer({"code": "unknownError"}, 500), DingTalkUnavailable),
+        (Answer({"code": "InvalidAction.NotFound"}, 404), DingTalkAPIError),
+        (Answer(body=b"<p>", status=400), DingTalkUnavailable),
+        (Answer(body=b"?"), DingTalkUnavailable),
+        (Answer({"accessToken": "x"}), DingTalkUnavailable),
+        (
+            Answer(TOKEN, headers={"Content-Length": "999", "Connection": "close"}),
+            DingTalkUnavailable,
+        ),
+    ],
+    ids=lambda value: ascii(value)[:60],
+)
+def test_what_is_no_refusal_of_the_refresh_token_stays_what_it_is(
+    stub: StubDingTalk, answer: Answer, error: type[DingTalkError]
+) -> None:
+    """And is sent once; another call may try again."""
+    stub.token = answer
+    with pytest.raises(DingTalkError) as caught:
+        refresh(stub)
+    assert type(caught.value) is error
+    assert len(stub.asked) == 1
+    stub.token = Answer(TOKEN)
+    assert refresh(stub).access_token == TOKEN["accessToken"]
 
 
 # --- Anything at all -----------------------------------------------------------------------------

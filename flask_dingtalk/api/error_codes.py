@@ -256,13 +256,15 @@ class _Reader:
         return None if status < 400 else self._new(status, _folded(content))
 
     def _new(self, status: int, content: dict[str, Any]) -> DingTalkError:
-        code = self._quoted(content.get(wire.ERROR_CODE))
+        code = content.get(wire.ERROR_CODE)
+        row = NEW_API.get(code) if isinstance(code, str) else None
+        # A made-up code of one letter is part of many of DingTalk's own: hide it in others only.
+        code = code if row is not None else self._quoted(code)
         said = {
             "dingtalk_code": code,
             "dingtalk_message": self._quoted(content.get(wire.ERROR_MESSAGE)),
             "request_id": self._quoted(content.get(wire.ERROR_REQUEST_ID)),
         }
-        row = NEW_API.get(code or "")
         if row is None:
             return _without_code(status, code, said)
         detail = content.get(wire.ERROR_ACCESS_DENIED_DETAIL)

@@ -181,12 +181,22 @@ class _Limit(float):
         limit._ends_at = ends_at
         return limit
 
-    def apply(self, sock: socket.socket) -> None:
-        """Let the next step on ``sock`` take what is left; raise ``TimeoutError`` if nothing is."""
+    def before_reading(self, sock: socket.socket) -> None:
+        """Let the next read take what is left; raise ``TimeoutError`` if nothing is."""
+        sock.settimeout(min(self._seconds, self._left()))
+
+    def before_sending(self, sock: socket.socket) -> None:
+        """Let the next part take all the time that the call has; raise as for reading.
+
+        Neither timeout is about sending, which takes long for a big body on a slow line.
+        """
+        sock.settimeout(self._left())
+
+    def _left(self) -> float:
         left = self._ends_at - time.monotonic()
         if left <= 0:
             raise TimeoutError("the time for this call is over")
-        sock.settimeout(min(self._seconds, left))
+        return left
 
 
 class _TimedFile(io.RawIOBase):
@@ -204,7 +214,7 @@ class _TimedFile(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any, /) -> int | None:
-        self._limit.apply(self._sock)
+        self._limit.before_reading(self._sock)
         return self._raw.readinto(buffer)
 
     def close(self) -> None:
@@ -235,7 +245,7 @@ class _TimedConnection:
     def send(self, data: Any) -> None:
         """Send a part of the request."""
         if self.sock is not None:
-            self.timeout.apply(self.sock)
+            self.timeout.before_sending(self.sock)
         super().send(data)  # type: ignore[misc]
 
 

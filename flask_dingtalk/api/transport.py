@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import requests
 
 from ..errors import DingTalkAPIError, DingTalkError, DingTalkUnavailable, InvalidCode, RateLimited
-from ..secret import Secret
+from ..secret import Secret, without_inner_frames
 from . import wire
 from .error_codes import NONSENSE, error_of, json_object
 from .http import Deadline, DingTalkSession, HeaderTokenAuth, NoAuth
@@ -131,6 +131,7 @@ class Transport:
     method raises the errors of the table in ``error_codes``.
     """
 
+    @without_inner_frames
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._client_secret = Secret(settings.client_secret)
