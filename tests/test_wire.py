@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from flask_dingtalk import DingTalkToken, DingTalkUser, user_logged_in
 from flask_dingtalk.messages import ERRORS
 
-from .helpers import build_site, sign_in_with, site_on
+from .helpers import sign_in_with, site_on
 from .stub import PROFILE, TOKEN, Answer, StubDingTalk
 
 
@@ -315,8 +315,7 @@ STATUSES = st.sampled_from([200, 200, 200, 201, 204, 301, 400, 401, 403, 404, 42
 @pytest.fixture(scope="module")
 def lasting(lasting_stub: StubDingTalk) -> tuple[StubDingTalk, Flask]:
     """Have one DingTalk and one site for many examples."""
-    settings = lasting_stub.settings | {"SECRET_KEY": "k", "DINGTALK_TIMEOUT": (1, 1)}
-    return lasting_stub, build_site(settings)
+    return lasting_stub, site_on(lasting_stub)
 
 
 @given(token=TOKENS, profile=PROFILES, statuses=st.tuples(STATUSES, STATUSES), good=st.booleans())
