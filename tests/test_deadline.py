@@ -22,7 +22,7 @@ from flask.testing import FlaskClient
 from flask_dingtalk import DingTalk, DingTalkToken, DingTalkUser
 from flask_dingtalk.testing import signed_in
 
-from .conftest import build_site, come_back, start
+from .helpers import build_site, come_back, start
 from .stub import PROFILE, TOKEN, Answer, StubDingTalk
 
 #: Seconds; connect and read, together 0.8 for a call.

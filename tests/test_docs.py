@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import json
 import os
+import random
 import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import MISSING, dataclass, fields
-from itertools import pairwise
+from itertools import groupby
 from pathlib import Path
 from textwrap import dedent
 from types import ModuleType
@@ -18,18 +20,23 @@ from typing import Final
 
 import pytest
 from flask import Flask, render_template_string, url_for
+from flask.testing import FlaskClient
 from jinja2 import meta
 
 import flask_dingtalk
 from examples.site import create_app
-from flask_dingtalk import DingTalkError, DingTalkUnavailable, session
-from flask_dingtalk.api import wire
+from flask_dingtalk import (
+    DingTalkError,
+    DingTalkUnavailable,
+    current_dingtalk_user,
+)
 from flask_dingtalk.api.employee import Employee, Role
-from flask_dingtalk.api.models import DingTalkUser
 from flask_dingtalk.messages import ERRORS, QR, TRY_AGAIN
 from flask_dingtalk.settings import Settings
 from flask_dingtalk.testing import DingTalkSimulator
-from flask_dingtalk.testing import wire as testing_wire
+
+from .helpers import come_back, sign_in_with, site_on, start
+from .stub import PROFILE, TOKEN, Answer, StubDingTalk
 
 pytestmark = pytest.mark.docs
 
@@ -46,14 +53,6 @@ WAYS_IN_PAGES: Final = [pytest.param(WAYS_IN, id="en"), pytest.param(WAYS_IN_CHI
 #: Pages of documented sites that show a QR code to whoever comes.
 OPEN_PAGES: Final = ("/welcome", "/with-nonce")
 IN_APP_LOGIN: Final = "DINGTALK_IN_APP_LOGIN"
-#: The permissions of the console that an application of this extension can need.
-PERMISSIONS: Final = (
-    testing_wire.PERMISSION_USER_READ,
-    testing_wire.PERMISSION_USER_MOBILE,
-    testing_wire.PERMISSION_GET_MEMBER,
-    testing_wire.PERMISSION_FIELD_MOBILE,
-    testing_wire.PERMISSION_FIELD_EMAIL,
-)
 PAGES: Final = [ENGLISH, CHINESE, ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md"))]
 #: The settings of this version, with their defaults; a required one has none.
 SETTINGS: Final = {f"DINGTALK_{field.name.upper()}": field.default for field in fields(Settings)}
@@ -348,12 +347,65 @@ def test_every_export_is_documented(readme: Path) -> None:
         assert re.search(rf"\b{name}\b", text), name
 
 
+def limit(pattern: str) -> int:
+    """Read a number out of the README; the other language has the same."""
+    (number,) = set(re.findall(pattern, ENGLISH.read_text(encoding="utf-8")))
+    return int(number.replace(",", ""))
+
+
+def test_a_cookie_over_the_documented_size_is_refused(
+    app: Flask, simulator: DingTalkSimulator
+) -> None:
+    """And one below it is not."""
+    most = limit(r"(?:over|exceed) ([0-9],[0-9]{3}) bytes")
+    outcomes = {}
+    for size in range(1900, 2500, 40):
+        client = app.test_client()
+        with client.session_transaction() as session:
+            session["basket"] = random.Random(1).randbytes(size).hex()
+        status = simulator.sign_in(client, "zhang").status_code
+        cookie = client.get_cookie("session")
+        assert cookie is not None
+        outcomes[status] = len(f"{cookie.key}={cookie.value}")
+    # The largest that was let in, with what is kept free for sign-ins under way.
+    assert outcomes.keys() == {302, 500}
+    assert most - 400 < outcomes[302] <= most
+
+
+def test_as_many_sign_ins_as_documented_are_under_way_in_one_browser(
+    client: FlaskClient, simulator: DingTalkSimulator
+) -> None:
+    """The oldest make room."""
+    states = [start(client) for _ in range(9)]
+    cookie = client.get_cookie("session")
+    assert cookie is not None
+    statuses = []
+    for state in states:
+        client.set_cookie("session", cookie.value)
+        code = simulator.authorization_code("zhang")
+        statuses.append(come_back(client, state, code).status_code)
+    most = limit(r"up to ([0-9]) ")
+    assert statuses == [400] * (9 - most) + [302] * most
+
+
+def test_an_answer_over_the_documented_size_is_refused(stub: StubDingTalk) -> None:
+    """One of just that size is read."""
+    most = limit("([0-9]) MiB") * 2**20
+    rest = len(json.dumps(TOKEN | {"filler": ""}))
+    statuses = []
+    for size in (most, most + 1):
+        stub.token = Answer(TOKEN | {"filler": "x" * (size - rest)})
+        statuses.append(sign_in_with(site_on(stub).test_client()).status_code)
+    assert statuses == [302, 502]
+
+
 @pytest.mark.parametrize("readme", READMES)
-def test_every_permission_is_documented(readme: Path) -> None:
-    """The steps in the console name each permission that some setting or field needs."""
+def test_every_permission_is_documented(readme: Path, simulator: DingTalkSimulator) -> None:
+    """The steps in the console name each one that DingTalk checks and not every application has."""
     text = readme.read_text(encoding="utf-8")
-    for permission in PERMISSIONS:
-        assert f"   | `{permission}` |" in text
+    documented = set(re.findall(r"^   \| `([A-Za-z_.]+)` \|", text, re.MULTILINE))
+    had_by_all = {"open_app_api_base", "qyapi_base"}
+    assert documented - had_by_all == simulator.application.permissions - had_by_all
 
 
 @pytest.mark.parametrize("page", MEMBERS_PAGES)
@@ -372,28 +424,66 @@ def test_every_field_of_an_employee_is_documented(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", MEMBERS_PAGES)
-def test_what_goes_from_a_cookie_first_is_documented_in_order(page: Path) -> None:
-    """The four steps are those of the code."""
+def test_what_goes_from_a_cookie_first_is_documented(page: Path) -> None:
+    """In four steps."""
     steps = re.findall(r"^[1-4]\. (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)[:4]
-    record = dict.fromkeys((*wire.EMPLOYEE_FIELDS, "undocumented"), "x")
-    profile = {wire.PROFILE_UNION_ID: "u", "undocumented": "x"}
-    user = DingTalkUser(union_id="u", raw=profile, employee=Employee(record))
-    slimmer = list(session._slimmer(user))
-    dropped = []
-    for more, less in pairwise(slimmer):
-        assert more.employee is not None
-        assert less.employee is not None
-        dropped.append(
-            (more.employee.raw.keys() - less.employee.raw.keys(), more.raw.keys() - less.raw.keys())
-        )
-    assert dropped == [
-        ({"undocumented"}, set()),
-        ({wire.EMPLOYEE_EXTENSION, wire.EMPLOYEE_REMARK}, set()),
-        ({wire.EMPLOYEE_ROLES}, set()),
-        (set(), {"undocumented"}),
-    ]
     named = ("`employee.raw`", "`extension`", "`roles`", "`user.raw`")
     assert all(name in step for name, step in zip(named, steps, strict=True))
+
+
+def test_a_cookie_is_emptied_in_the_documented_steps(stub: StubDingTalk) -> None:
+    """One after the other, as the site's own part of the cookie grows."""
+    noise = random.Random(1)
+    record = {
+        "userid": "zhang-1",
+        "unionid": PROFILE["unionId"],
+        "undocumented": noise.randbytes(150).hex(),
+        "extension": noise.randbytes(150).hex(),
+        "role_list": [{"id": 1, "name": noise.randbytes(150).hex(), "group_name": "g"}],
+    }
+    results = {
+        "/topapi/user/getbyunionid": {"contact_type": 0, "userid": "zhang-1"},
+        "/topapi/v2/user/get": record,
+    }
+    stub.token = lambda asked: Answer(
+        {"errcode": 0, "result": results[asked.path]} if asked.path in results else TOKEN
+    )
+    stub.user = Answer(PROFILE | {"new": noise.randbytes(150).hex()})
+    app = site_on(stub, DINGTALK_MEMBERS_ONLY=True, DINGTALK_EMPLOYEE_PROFILE=True)
+
+    @app.get("/kept")
+    def kept() -> list[str]:
+        user = current_dingtalk_user
+        assert user.employee is not None
+        return [*user.employee.raw, *user.raw]
+
+    seen = []
+    for size in range(1000, 2000, 40):
+        client = app.test_client()
+        with client.session_transaction() as site:
+            site["basket"] = random.Random(size).randbytes(size).hex()
+        if sign_in_with(client).status_code == 302:
+            left = set(client.get("/kept").json or ())
+            gone = [name for name in (*record, "new") if name not in left]
+            seen.append(sorted(gone))
+    in_order = ("undocumented", "extension", "role_list", "new")
+    assert [gone for gone, _ in groupby(seen)] == [sorted(in_order[:n]) for n in range(5)]
+
+
+LANGUAGES: Final = [
+    pytest.param((ENGLISH, CHINESE), id="readme"),
+    pytest.param((MEMBERS, MEMBERS_CHINESE), id="members"),
+    pytest.param((WAYS_IN, WAYS_IN_CHINESE), id="ways-in"),
+]
+
+
+@pytest.mark.parametrize("pages", LANGUAGES)
+def test_both_languages_of_a_page_have_the_same_numbers(pages: tuple[Path, Path]) -> None:
+    """Limits, pauses, codes: whatever is written in figures."""
+    english, chinese = (
+        re.findall(r"[0-9](?:[0-9,.]*[0-9])?", page.read_text(encoding="utf-8")) for page in pages
+    )
+    assert sorted(english) == sorted(chinese)
 
 
 @pytest.mark.parametrize(
@@ -411,14 +501,7 @@ def test_both_languages_of_a_page_have_the_same_names(pages: tuple[Path, Path]) 
     assert sorted(english) == sorted(chinese)
 
 
-@pytest.mark.parametrize(
-    "pages",
-    [
-        pytest.param((ENGLISH, CHINESE), id="readme"),
-        pytest.param((MEMBERS, MEMBERS_CHINESE), id="members"),
-        pytest.param((WAYS_IN, WAYS_IN_CHINESE), id="ways-in"),
-    ],
-)
+@pytest.mark.parametrize("pages", LANGUAGES)
 def test_both_languages_of_a_page_are_built_alike(pages: tuple[Path, Path]) -> None:
     """Headings, table rows, blocks of code, pictures and steps come in the same order."""
     outlines = (
@@ -497,6 +580,33 @@ def test_the_documented_policy_is_that_of_the_example(
     example = create_app({"DINGTALK_CLIENT_ID": "x", "DINGTALK_CLIENT_SECRET": "x"})
     sent = example.test_client().get("/").headers
     assert documented["Content-Security-Policy"] == sent["Content-Security-Policy"]
+
+
+@pytest.mark.parametrize("page", WAYS_IN_PAGES)
+def test_the_smallest_code_has_the_documented_size(page: Path, bare: Flask) -> None:
+    """However small a one was asked for."""
+    documented = re.search("([0-9]+) or more|至少 ([0-9]+)", page.read_text(encoding="utf-8"))
+    assert documented is not None
+    with bare.test_request_context():
+        code = render_template_string("{{ dingtalk_qr(size=1) }}")
+    assert documented[documented.lastindex or 0] in re.findall(r'<svg[^>]* width="?([0-9]+)', code)
+
+
+@pytest.mark.parametrize("page", WAYS_IN_PAGES)
+def test_the_table_of_troubles_agrees_with_the_page_of_error_codes(page: Path) -> None:
+    """A code of DingTalk's that leads to one of our error pages leads to the same one in both."""
+    known = {}
+    for row in (ROOT / "docs" / "errors.md").read_text(encoding="utf-8").splitlines():
+        cells = row.split("|")
+        if len(cells) > 3:
+            known.update(dict.fromkeys(re.findall("`([0-9]+)`", cells[1]), cells[2].strip(" `")))
+    troubles = re.findall(
+        r"^\| `([0-9]+)` [^|]*\| (?:page:|页面：) ?`(\w+)`",
+        page.read_text(encoding="utf-8"),
+        re.MULTILINE,
+    )
+    assert len(troubles) >= 2
+    assert troubles == [(code, known[code]) for code, _ in troubles]
 
 
 @pytest.mark.parametrize(("page", "language"), [(WAYS_IN, "en"), (WAYS_IN_CHINESE, "zh")])

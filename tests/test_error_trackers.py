@@ -36,7 +36,7 @@ from flask_dingtalk.secret import Secret
 from flask_dingtalk.settings import Settings
 from flask_dingtalk.testing import signed_in
 
-from .conftest import build_site, come_back, start
+from .helpers import build_site, come_back, start
 from .stub import PROFILE, TOKEN, Answer, Asked, StubDingTalk
 
 CODE = "c0de0123456789abcdef0123456789ab"

@@ -329,7 +329,7 @@ def test_an_error_of_the_old_kind_is_recognised_in_every_spelling_of_its_keys(
 
     stub.user = Answer(content)
     with login_failed.connected_to(listen):
-        assert "rate_limited" in sign_in(browser).text
+        assert "rate_limited" in sign_in_with(browser).text
     said = errors[0].dingtalk_code, errors[0].dingtalk_message, errors[0].request_id
     assert said == ("90018", "x", "r1")
 
@@ -351,7 +351,7 @@ def test_wrong_credentials_are_recognised_at_both_endpoints(
 
     stub.token = refuse
     settings = {"SECRET_KEY": "k", "TESTING": True, "DINGTALK_MEMBERS_ONLY": members_only}
-    response = sign_in(build_site(stub.settings | settings).test_client())
+    response = sign_in_with(build_site(stub.settings | settings).test_client())
     assert (response.status_code, "configuration_error" in response.text) == (500, True)
 
 
@@ -360,7 +360,7 @@ def test_a_profile_without_union_id_has_a_hint_of_its_own(
 ) -> None:
     """A scope that helped somebody, and not that something else answered."""
     stub.user = Answer({name: value for name, value in PROFILE.items() if name != "unionId"})
-    sign_in(browser)
+    sign_in_with(browser)
     assert "openid corpid" in caplog.text
     assert "wrong DINGTALK_API_BASE_URL" not in caplog.text
 
@@ -372,7 +372,7 @@ def test_a_code_of_one_letter_does_not_hide_what_dingtalk_says(
     """Anybody can make one up, and no error may quote it."""
     answer = {"code": "invalidParameter.authCode.notFound", "message": "不合法的临时授权码"}
     stub.token = Answer(answer, 400)
-    assert "invalid_code" in sign_in(browser, code).text
+    assert "invalid_code" in sign_in_with(browser, code).text
 
 
 # --- A refresh -----------------------------------------------------------------------------------
@@ -467,8 +467,7 @@ STATUSES = st.sampled_from([200, 200, 200, 201, 204, 301, 400, 401, 403, 404, 42
 @pytest.fixture(scope="module")
 def lasting(lasting_stub: StubDingTalk) -> tuple[StubDingTalk, Flask]:
     """Have one DingTalk and one site for many examples."""
-    settings = lasting_stub.settings | {"SECRET_KEY": "k", "DINGTALK_TIMEOUT": (1, 1)}
-    return lasting_stub, build_site(settings)
+    return lasting_stub, site_on(lasting_stub)
 
 
 @given(token=TOKENS, profile=PROFILES, statuses=st.tuples(STATUSES, STATUSES), good=st.booleans())
