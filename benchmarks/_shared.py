@@ -57,6 +57,7 @@ def settings() -> dict[str, Any]:
         "SECRET_KEY": SECRET_KEY,
         "DINGTALK_CLIENT_ID": "dingbenchmarkclient1",
         "DINGTALK_CLIENT_SECRET": made_up(64),
+        "DINGTALK_MEMBERS_ONLY": False,
     }
 
 

@@ -166,7 +166,7 @@ def _cases() -> Iterator[Case]:
     # More sessions than requests: each is opened for the first time in this process.
     strangers = tuple(_cookie(nick, sign_in) for _ in range(_WARM_UP + _REQUESTS))
     yield Case("Flask-DingTalk, first request of a session", nick, strangers)
-    yield Case("Flask-DingTalk, anonymous", ours, (None,), "302 FOUND", target=1.25)
+    yield Case("Flask-DingTalk, anonymous", ours, (None,), "302 FOUND", target=1.15)
     others = _flask_login()
     yield Case("Flask-Login, signed in", others, (_cookie(others, _log_in),))
     yield Case("Flask-Login, anonymous", others, (None,), "302 FOUND")
