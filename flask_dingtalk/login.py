@@ -52,3 +52,27 @@ class Login:
         tokens = [login.token for login in (self, newer) if login.token is not None]
         token = max(reversed(tokens), key=lambda each: each.expires_at) if tokens else None
         return latest if latest.token is token else replace(latest, token=token)
+
+
+@dataclass(frozen=True, slots=True)
+class Stays:
+    """The outcome of a check in which everything was answered, and the user may stay."""
+
+    login: Login
+
+
+@dataclass(frozen=True, slots=True)
+class MustLeave:
+    """The outcome of a check in which DingTalk said no."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """The outcome of a check that left something open; ``login`` has what was learned."""
+
+    login: Login
+
+
+Outcome = Stays | MustLeave | Unknown

@@ -24,8 +24,7 @@ from .single_flight import SingleFlight
 
 if TYPE_CHECKING:
     from .api.models import DingTalkToken
-    from .login import Login
-    from .revalidation import Outcome
+    from .login import Login, Outcome
 
 #: Ended logins that a process remembers; see ``interface.md``, Session.
 _ENDED: Final = 10_000

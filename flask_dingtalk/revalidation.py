@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 from flask import current_app
@@ -30,7 +30,7 @@ from .errors import (
     OrganisationNotAllowed,
     RateLimited,
 )
-from .login import Login
+from .login import Login, MustLeave, Outcome, Stays, Unknown
 from .signin import sign_out
 
 Answer = TypeVar("Answer")
@@ -45,30 +45,6 @@ _MEMBERSHIP: Final = "membership"
 _RECORD: Final = "record"
 _TOKENS: Final = "tokens"
 _PROFILE: Final = "profile"
-
-
-@dataclass(frozen=True, slots=True)
-class Stays:
-    """Everything was answered, and the user may stay."""
-
-    login: Login
-
-
-@dataclass(frozen=True, slots=True)
-class MustLeave:
-    """DingTalk said no."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Unknown:
-    """Something could not be found out; ``login`` has what was learned."""
-
-    login: Login
-
-
-Outcome = Stays | MustLeave | Unknown
 
 
 def still_signed_in(login: Login) -> Login | None:
