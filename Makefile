@@ -1,6 +1,6 @@
 # make demo        the example site on http://127.0.0.1:5000
 # make test        the whole test suite, with its coverage; ARGS=tests/test_guard.py: that file alone
-# make test-fast   the tests that need neither root, nor a browser, Redis or npm
+# make test-fast   most tests, in under a minute; they need no root, browser, Redis or npm
 # Each sets up what it needs, in .venv and build and, for the browser tests, from Debian's packages.
 
 PYTHON ?= python3
@@ -21,7 +21,7 @@ test: $(VENV)/.test $(JSAPI)/dingtalk.open.js system-packages
 	$(BIN)/pytest $(or $(ARGS),$(PARALLEL) --cov --cov-report=term-missing)
 
 test-fast: $(VENV)/.test
-	$(BIN)/pytest $(PARALLEL) -m "not browser and not redis and not npm" $(ARGS)
+	$(BIN)/pytest $(PARALLEL) -m "not browser and not redis and not npm and not docs" $(ARGS)
 
 # Everything that is not a test: style, types, the order of the layers.
 check: $(VENV)/.check
