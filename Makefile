@@ -1,7 +1,7 @@
 # make help             this list
 # make demo             the example site on http://127.0.0.1:5000
 # make test             the whole test suite, with its coverage; ARGS=tests/test_guard.py: that file alone
-# make test-fast        the tests that need neither root, nor a browser, Redis or npm
+# make test-fast        most tests, in under a minute; they need no root, browser, Redis or npm
 # make check            style, sentences, types and layers: everything that is not a test
 # make bench            the measurements in benchmarks
 # make rush             a thousand people sign in within 30 s, while DingTalk throttles
@@ -32,7 +32,7 @@ test: $(VENV)/.test $(JSAPI)/dingtalk.open.js system-packages
 	$(BIN)/pytest $(or $(ARGS),$(PARALLEL) --cov --cov-report=term-missing)
 
 test-fast: $(VENV)/.test
-	$(BIN)/pytest $(PARALLEL) -m "not browser and not redis and not npm" $(ARGS)
+	$(BIN)/pytest $(PARALLEL) -m "not browser and not redis and not npm and not docs" $(ARGS)
 
 SCRIPTS := $(addprefix .ci/,run oldest other-pythons wheel) $(wildcard tools/*)
 check: $(VENV)/.check
