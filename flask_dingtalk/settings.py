@@ -126,22 +126,14 @@ class Settings:
 
         ``what`` names what asks for the code. [obtain-identity-credentials]
         """
-        missing = [
-            name
-            for name, value in (
-                ("DINGTALK_CORP_ID", self.corp_id),
-                ("DINGTALK_ORG_TYPE", self.org_type),
-            )
-            if value is None
-        ]
-        if self.scope == wire.SCOPE_OPENID_CORPID and missing:
+        if self.scope == wire.SCOPE_OPENID_CORPID and self.corp_id is None:
             _refuse(
                 what,
                 f"shows DingTalk's QR code, which with the scope {self.scope!r} wants "
-                + " and ".join(missing),
-                "for people of the application's own organisation, use DINGTALK_MEMBERS_ONLY with "
-                "the scope 'openid', and no DINGTALK_ALLOWED_CORP_IDS, which asks for the other; "
-                "setting what is missing lets in only people who manage that organisation",
+                "DINGTALK_CORP_ID",
+                f"set it to the organisation to preselect; {_WHERE_CORP_ID}. To admit only members "
+                "of the application's own organisation, use DINGTALK_MEMBERS_ONLY with the scope "
+                "'openid' and without DINGTALK_ALLOWED_CORP_IDS",
             )
         if self.exclusive_login and self.exclusive_corp_id is None:
             _refuse(

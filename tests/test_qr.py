@@ -120,6 +120,14 @@ def test_optional_settings_become_parameters_of_the_code(make_app: AppFactory) -
     assert login["exclusiveCorpId"] == "ding2"
 
 
+def test_the_code_needs_no_org_type(make_app: AppFactory) -> None:
+    """The organisation to preselect is enough for the scope with corpid."""
+    app = with_qr(make_app(DINGTALK_SCOPE="openid corpid", DINGTALK_CORP_ID="ding1"))
+    login = show(app.test_client())["login"]
+    assert login["corpId"] == "ding1"
+    assert "org_type" not in login
+
+
 @pytest.mark.parametrize(
     ("arguments", "pixels"),
     [
@@ -233,14 +241,10 @@ def test_two_codes_on_one_page_have_places_of_their_own(browser: FlaskClient, si
     ("settings", "missing"),
     [
         pytest.param(
-            {"DINGTALK_SCOPE": "openid corpid"},
-            "DINGTALK_CORP_ID and DINGTALK_ORG_TYPE",
-            id="both missing",
+            {"DINGTALK_SCOPE": "openid corpid"}, "DINGTALK_CORP_ID", id="scope with corpid"
         ),
         pytest.param(
-            {"DINGTALK_ALLOWED_CORP_IDS": ["ding1"], "DINGTALK_CORP_ID": "ding1"},
-            "DINGTALK_ORG_TYPE",
-            id="one missing",
+            {"DINGTALK_ALLOWED_CORP_IDS": ["ding1"]}, "DINGTALK_CORP_ID", id="organisations"
         ),
         pytest.param(
             {"DINGTALK_EXCLUSIVE_LOGIN": True}, "DINGTALK_EXCLUSIVE_CORP_ID", id="exclusive"

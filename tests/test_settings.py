@@ -209,11 +209,8 @@ def test_sign_in_inside_the_client_needs_an_organisation() -> None:
 @pytest.mark.parametrize(
     ("settings", "missing"),
     [
-        pytest.param({"DINGTALK_SCOPE": "openid corpid"}, "DINGTALK_CORP_ID and DINGTALK_ORG_TYPE"),
-        pytest.param(
-            {"DINGTALK_ALLOWED_CORP_IDS": "ding1", "DINGTALK_CORP_ID": "ding1"},
-            "DINGTALK_ORG_TYPE",
-        ),
+        pytest.param({"DINGTALK_SCOPE": "openid corpid"}, "DINGTALK_CORP_ID"),
+        pytest.param({"DINGTALK_ALLOWED_CORP_IDS": "ding1"}, "DINGTALK_CORP_ID"),
         pytest.param({"DINGTALK_EXCLUSIVE_LOGIN": True}, "DINGTALK_EXCLUSIVE_CORP_ID"),
     ],
 )
@@ -224,6 +221,11 @@ def test_a_sign_in_page_without_what_its_qr_code_needs_is_refused(
     with pytest.raises(ConfigurationError, match=f"DINGTALK_LOGIN_PAGE .* wants {missing}"):
         build(DINGTALK_LOGIN_PAGE=True, **settings)
     build(**settings)
+
+
+def test_a_sign_in_page_for_an_organisation_needs_its_id_alone() -> None:
+    """DingTalk's QR code works without ``org_type``."""
+    build(DINGTALK_LOGIN_PAGE=True, DINGTALK_ALLOWED_CORP_IDS="ding1", DINGTALK_CORP_ID="ding1")
 
 
 @pytest.mark.parametrize("name", ["DINGTALK_QR_SCRIPT_URL", "DINGTALK_JSAPI_URL"])
