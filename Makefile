@@ -32,7 +32,7 @@ test: $(VENV)/.test $(JSAPI)/dingtalk.open.js system-packages
 	$(BIN)/pytest $(or $(ARGS),$(PARALLEL) --cov --cov-report=term-missing)
 
 test-fast: $(VENV)/.test
-	$(BIN)/pytest $(PARALLEL) -m "not browser and not redis and not npm and not docs" $(ARGS)
+	$(BIN)/pytest $(PARALLEL) -m "not browser and not redis and not npm and not docs and not slow" $(ARGS)
 
 SCRIPTS := $(addprefix .ci/,run oldest other-pythons wheel) $(wildcard tools/*)
 check: $(VENV)/.check

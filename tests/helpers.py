@@ -120,6 +120,15 @@ def load_at_once(app: Flask, client: FlaskClient, path: str, number: int) -> lis
         return list(pool.map(load, range(number)))
 
 
+def copy_browser(client: FlaskClient) -> FlaskClient:
+    """Open another browser with a copy of this one's session cookie: a tab, or a thief."""
+    copy = client.application.test_client()
+    cookie = client.get_cookie("session")
+    if cookie is not None:
+        copy.set_cookie("session", cookie.value)
+    return copy
+
+
 def come_back(client: FlaskClient, state: str, code: str) -> Any:
     """Load the callback as DingTalk would have the browser do."""
     return client.get(

@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Callable
 from typing import Any
 
+import flask_login
 import pytest
-from flask import Flask, abort, redirect, session
+from flask import (
+    Flask,
+    Response,
+    abort,
+    after_this_request,
+    flash,
+    g,
+    get_flashed_messages,
+    make_response,
+    redirect,
+    session,
+)
 from flask.testing import FlaskClient
 from flask.typing import ResponseReturnValue
 
@@ -21,7 +35,7 @@ from flask_dingtalk import (
 )
 from flask_dingtalk.testing import DingTalkSimulator
 
-from .helpers import come_back, start
+from .helpers import come_back, copy_browser, sign_in_with, start
 
 
 @pytest.fixture
@@ -256,3 +270,252 @@ def test_a_refusal_by_the_site_counts_as_a_failed_sign_in(
     with login_failed.connected_to(listen):
         simulator.sign_in(client, "zhang")
     assert heard == [410]
+
+
+# --- What a refusal leaves behind: nothing -------------------------------------------------------
+
+
+class Account(flask_login.UserMixin):
+    """An account of the site's own, of everybody's."""
+
+    id = "account-of-the-site"
+
+
+@pytest.fixture
+def portal(app: Flask) -> Flask:
+    """Build a site whose pages go by its own session keys and by Flask-Login."""
+    manager = flask_login.LoginManager(app)
+    manager.user_loader(lambda account_id: Account())
+
+    @app.get("/portal")
+    def show() -> dict[str, Any]:
+        user = flask_login.current_user
+        return {
+            "account": user.get_id() if user.is_authenticated else None,
+            "session": {key: value for key, value in session.items() if key[0] != "_"},
+            "permanent": session.permanent,
+            "messages": get_flashed_messages(),
+        }
+
+    @app.after_request
+    def tell_what_g_holds(response: Response) -> Response:
+        response.headers["X-In-G"] = ", ".join(name for name in g if name != "_login_user")
+        return response
+
+    return app
+
+
+def leave_everything(user: DingTalkUser, token: DingTalkToken | None) -> None:
+    """Do what a hook may do before another one, or its own next line, refuses."""
+
+    @after_this_request
+    def set_cookie(response: Response) -> Response:
+        response.set_cookie("account", "7")
+        return response
+
+    flask_login.login_user(Account(), remember=True)
+    session["account"] = 7
+    session["basket"].append("pears")
+    session["settings"]["theme"]["colours"] = "dark"
+    session.pop("language")
+    session.permanent = True
+    flash("Welcome!")
+    g.account = 7
+
+
+def abort_403() -> Any:
+    """Abort, the usual way."""
+    abort(403)
+
+
+def raise_ours() -> Any:
+    """Raise an error of this package."""
+    raise NotPermitted("no account here")
+
+
+def have_a_bug() -> Any:
+    """Fail."""
+    raise ZeroDivisionError
+
+
+def fill_the_cookie() -> Any:
+    """Put more into the session than a cookie holds."""
+    session["noise"] = random.Random(1).randbytes(2400).hex()
+
+
+REFUSALS = [
+    pytest.param(abort_403, 403, id="abort"),
+    pytest.param(lambda: abort(redirect("/", 401)), 401, id="abort with a response"),
+    pytest.param(raise_ours, 403, id="an error of ours"),
+    pytest.param(have_a_bug, 500, id="a bug"),
+    pytest.param(lambda: ("blocked", 403), 403, id="a tuple"),
+    pytest.param(lambda: ({"error": "blocked"}, 409), 409, id="JSON"),
+    pytest.param(lambda: Response("blocked", 400), 400, id="a response"),
+    pytest.param(lambda: make_response("down", 503), 503, id="a response of the site's fault"),
+    pytest.param(fill_the_cookie, 500, id="a session too big for its cookie"),
+]
+
+
+def with_a_session(app: Flask) -> FlaskClient:
+    """Open a browser whose visitor has been here for a while."""
+    app.testing = False
+    client = app.test_client()
+    with client.session_transaction() as kept:
+        kept.update(basket=["apples"], settings={"theme": {"colours": "light"}}, language="zh")
+    return client
+
+
+@pytest.mark.parametrize(("refuse", "status"), REFUSALS)
+@pytest.mark.parametrize("in_another_hook", [False, True], ids=["same hook", "second hook"])
+def test_a_refused_sign_in_leaves_nothing_behind(
+    portal: Flask,
+    dingtalk: DingTalk,
+    simulator: DingTalkSimulator,
+    refuse: Callable[[], Any],
+    status: int,
+    in_another_hook: bool,
+) -> None:
+    """Session, nested or not, Flask-Login's cookie, the site's cookies and ``g`` are as before."""
+
+    @dingtalk.on_login
+    def first(user: DingTalkUser, token: DingTalkToken | None) -> Any:
+        leave_everything(user, token)
+        return None if in_another_hook else refuse()
+
+    @dingtalk.on_login
+    def second(user: DingTalkUser, token: DingTalkToken | None) -> Any:
+        return refuse() if in_another_hook else None
+
+    client = with_a_session(portal)
+    before = client.get("/portal").json
+    response = sign_in_with(client, simulator.authorization_code("zhang"))
+    assert response.status_code == status
+    assert response.headers["X-In-G"] == ""
+    cookies = [cookie.partition("=")[0] for cookie in response.headers.getlist("Set-Cookie")]
+    assert cookies == ["session"]
+    assert client.get("/portal").json == before
+    assert client.get("/").text == "nobody"
+
+
+@pytest.mark.parametrize(("refuse", "status"), REFUSALS)
+def test_a_refused_sign_in_leaves_who_was_signed_in_before(
+    portal: Flask,
+    dingtalk: DingTalk,
+    simulator: DingTalkSimulator,
+    refuse: Callable[[], Any],
+    status: int,
+) -> None:
+    """And signs nobody out, whatever the hook did to the session."""
+    client = with_a_session(portal)
+    sign_in_with(client, simulator.authorization_code("zhang"))
+    copy = copy_browser(client)
+
+    @dingtalk.on_login
+    def begin_afresh(user: DingTalkUser, token: DingTalkToken | None) -> Any:
+        session.clear()
+        return refuse()
+
+    assert sign_in_with(client, simulator.authorization_code("li")).status_code == status
+    for browser in (client, copy):
+        assert browser.get("/").text == "张三"
+
+
+def test_what_hooks_leave_behind_stays_where_nobody_refuses(
+    portal: Flask, dingtalk: DingTalk, simulator: DingTalkSimulator
+) -> None:
+    """Session, cookies and Flask-Login's user: it is the way to link an account."""
+    dingtalk.on_login(leave_everything)
+    client = with_a_session(portal)
+    response = sign_in_with(client, simulator.authorization_code("zhang"))
+    cookies = {cookie.partition("=")[0] for cookie in response.headers.getlist("Set-Cookie")}
+    assert cookies == {"session", "account", "remember_token"}
+    portal_page = client.get("/portal").json
+    assert portal_page == {
+        "account": "account-of-the-site",
+        "session": {
+            "account": 7,
+            "basket": ["apples", "pears"],
+            "settings": {"theme": {"colours": "dark"}},
+        },
+        "permanent": True,
+        "messages": ["Welcome!"],
+    }
+
+
+def test_the_response_that_refuses_keeps_its_own_headers(
+    dingtalk: DingTalk, client: FlaskClient, simulator: DingTalkSimulator
+) -> None:
+    """A cookie in it as well: that is what the site answers."""
+
+    @dingtalk.on_login
+    def refuse(user: DingTalkUser, token: DingTalkToken | None) -> Response:
+        response = make_response("Ask for an account first.", 403)
+        response.headers["X-Reason"] = "no account"
+        response.set_cookie("asked", "1")
+        return response
+
+    response = sign_in_with(client, simulator.authorization_code("zhang"))
+    assert (response.status_code, response.text) == (403, "Ask for an account first.")
+    assert response.headers["X-Reason"] == "no account"
+    assert client.get_cookie("asked") is not None
+    assert client.get("/").text == "nobody"
+
+
+@pytest.mark.parametrize("status", [200, 204, 302, 399])
+def test_a_response_below_400_is_no_refusal(
+    dingtalk: DingTalk, client: FlaskClient, simulator: DingTalkSimulator, status: int
+) -> None:
+    """It is sent in place of the redirect."""
+
+    @dingtalk.on_login
+    def answer(user: DingTalkUser, token: DingTalkToken | None) -> Response:
+        return Response("", status)
+
+    response = sign_in_with(client, simulator.authorization_code("zhang"))
+    assert response.status_code == status
+    assert client.get("/").text == "张三"
+
+
+def test_a_later_hook_may_refuse_although_an_earlier_one_has_answered(
+    dingtalk: DingTalk, client: FlaskClient, simulator: DingTalkSimulator
+) -> None:
+    """Each has its say."""
+
+    @dingtalk.on_login
+    def welcome(user: DingTalkUser, token: DingTalkToken | None) -> str:
+        return "Welcome!"
+
+    @dingtalk.on_login
+    def refuse(user: DingTalkUser, token: DingTalkToken | None) -> ResponseReturnValue:
+        return "blocked", 403
+
+    response = sign_in_with(client, simulator.authorization_code("zhang"))
+    assert (response.status_code, response.text) == (403, "blocked")
+    assert client.get("/").text == "nobody"
+
+
+def test_a_refusal_by_a_response_counts_as_a_failed_sign_in(
+    app: Flask, dingtalk: DingTalk, client: FlaskClient, simulator: DingTalkSimulator
+) -> None:
+    """As one by raising does."""
+    heard: list[Any] = []
+
+    def listen(sender: Flask, error: Any) -> None:
+        heard.append(error.error_code)
+
+    dingtalk.on_login(lambda user, token: ("blocked", 403))
+    with login_failed.connected_to(listen, app):
+        sign_in_with(client, simulator.authorization_code("zhang"))
+    assert heard == ["not_permitted"]
+
+
+def test_the_code_of_a_refused_sign_in_is_of_no_use_any_more(
+    dingtalk: DingTalk, client: FlaskClient, simulator: DingTalkSimulator
+) -> None:
+    """The visitor has to go through DingTalk again."""
+    refusals = iter([("blocked", 403), None])
+    dingtalk.on_login(lambda user, token: next(refusals))
+    state, code = start(client), simulator.authorization_code("zhang")
+    assert come_back(client, state, code).status_code == 403
+    assert come_back(client, state, code).status_code == 400
+    assert client.get("/").text == "nobody"
