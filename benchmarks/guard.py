@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from itertools import cycle, islice
 from typing import Any, Final
 
-import flask_login  # type: ignore[import-untyped]
+import flask_login
 from _shared import (
     PATH,
     PROFILE,

@@ -30,7 +30,7 @@ from functools import partial
 from typing import Any, Final
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-import flask_login  # type: ignore[import-untyped]
+import flask_login
 import flask_session
 import time_machine
 from _browsers import CALLBACK, LOGIN

@@ -11,7 +11,6 @@ import struct
 import sys
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from types import CodeType, FrameType
 from typing import Any, Final
@@ -25,15 +24,13 @@ from flask import (
     stream_with_context,
 )
 from flask.sessions import SecureCookieSessionInterface
-from werkzeug.wrappers import Response
 
 from .api import wire
-from .api.employee import LEFT_OUT, Employee
-from .api.frozen_json import FrozenDict, frozen
-from .api.models import DingTalkToken, DingTalkUser
+from .api.models import DingTalkToken
 from .app_state import KeyRing, app_state, app_state_of, this_app
-from .codec import deflate, inflate, pack, pack_token, unpack, unpack_token
-from .errors import ConfigurationError, InvalidState
+from .codec import deflate, inflate, pack_token, unpack, unpack_token
+from .cookie_room import Fitting, fit, measure
+from .errors import InvalidState
 from .login import Login
 from .memory import Claim
 from .secret import Secret
@@ -48,12 +45,6 @@ KEYS: Final = (LOGIN_KEY, STATES_KEY, PROGRESS_KEY)
 
 #: Sign-ins remembered in one browser; the oldest is forgotten first.
 _MAX_STATES: Final = 5
-#: Browsers drop a longer cookie without a word (RFC 6265, section 6.1).
-_MAX_COOKIE_BYTES: Final = 4093
-#: What is left of it at a sign-in for the states of later ones.
-_STATES_BYTES: Final = 220
-#: What a sealed login may take of a cookie, so that the site has room for its own data.
-_MAX_SEALED_BYTES: Final = 2000
 _CACHE_KEY: Final = "flask_dingtalk.login"
 #: Seconds.
 _RENEW_EARLY: Final = 60
@@ -127,12 +118,12 @@ def open_login(login: Login, attempt: Attempt) -> None:
     session.pop(PROGRESS_KEY, None)
     states = _states_with(finished, instead_of=attempt.nonce)
     fitting = _fit(login, states)
-    if fitting.cookie_bytes > _MAX_COOKIE_BYTES - _STATES_BYTES:
+    if not fitting.fits_with_states:
         # Still too big: drop the browser's other pending sign-ins; ours is the last entry.
         states = [finished]
         fitting = _fit(login, states)
-    if fitting.cookie_bytes > _MAX_COOKIE_BYTES - _STATES_BYTES:
-        raise _too_large(fitting.cookie_bytes)
+    if not fitting.fits_with_states:
+        raise fitting.too_large()
     if fitting.left_out:
         current_app.logger.warning(
             "DingTalk: the session cookie has no room for %s of the employee record. Hint: use "
@@ -161,10 +152,10 @@ def replace_login(login: Login) -> Login | None:
         request.environ[_CACHE_KEY] = (this_app(), session[LOGIN_KEY], merged)
         return merged
     fitting = _fit(merged, _states())
-    if fitting.cookie_bytes > _MAX_COOKIE_BYTES:
+    if not fitting.fits:
         # The browser will reject this cookie and keep the old one; what this process remembers of
         # the login still applies to it.
-        current_app.logger.error("DingTalk: %s", _too_large(fitting.cookie_bytes).log_message)
+        current_app.logger.error("DingTalk: %s", fitting.too_large().log_message)
     _keep(fitting)
     return fitting.login
 
@@ -232,93 +223,22 @@ def _has_to_be_saved(login: Login) -> bool:
     return login != replace(saved, checked_at=login.checked_at)
 
 
-@dataclass(frozen=True, slots=True)
-class _Fitting:
-    """As much of a login as fits into a cookie."""
-
-    login: Login
-    text: str
-    #: The size of the whole cookie; 0 where the session is kept on the server.
-    cookie_bytes: int
-
-    @property
-    def left_out(self) -> list[str]:
-        employee = self.login.user.employee
-        return list(employee.raw.get(LEFT_OUT, ())) if employee is not None else []
-
-
-def _fit(login: Login, states: list[str]) -> _Fitting:
-    """Seal as much of a login as fits.
-
-    A server-side session keeps everything. In a cookie the sealed login gets
-    ``_MAX_SEALED_BYTES``: see ``_slimmer`` for what goes first. The rest stays, whatever its size.
-    """
-    sealer = _ring().session
+def _fit(login: Login, states: list[str]) -> Fitting:
     content = dict(session)
     if states:
         content[STATES_KEY] = ".".join(states)
-    fitting = None
-    for user in _slimmer(login.user):
-        slim = replace(login, user=user)
-        text = sealer.seal(pack(slim))
-        size = _cookie_bytes({**content, LOGIN_KEY: text})
-        fitting = _Fitting(slim, text, size)
-        if size <= _MAX_COOKIE_BYTES - _STATES_BYTES and len(text) <= _MAX_SEALED_BYTES:
-            break
-        if size == 0:
-            break
-    assert fitting is not None  # noqa: S101  # _slimmer yields at least once
-    return fitting
+    return fit(login, _ring().session, content, LOGIN_KEY)
 
 
-def _keep(fitting: _Fitting) -> None:
+def _keep(fitting: Fitting) -> None:
     session[LOGIN_KEY] = fitting.text
     _ring().opened.put(fitting.text, fitting.login)
     request.environ[_CACHE_KEY] = (this_app(), fitting.text, fitting.login)
 
 
-def _slimmer(user: DingTalkUser) -> Iterator[DingTalkUser]:
-    """Yield ``user``, then with less and less in ``raw``: of the employee, then of the profile.
-
-    What no field of `Employee` shows goes first, then the organisation's own fields and the remark,
-    then the roles, and last what DingTalk added to the profile without documenting it. The record
-    remembers which of its fields are gone.
-    """
-    yield user
-    if user.employee is not None:
-        raw = user.employee.raw
-        user = replace(user, employee=Employee(_only(raw, wire.EMPLOYEE_FIELDS)))
-        yield user
-        left_out = frozenset[str]()
-        for names in ((wire.EMPLOYEE_EXTENSION, wire.EMPLOYEE_REMARK), (wire.EMPLOYEE_ROLES,)):
-            left_out |= raw.keys() & set(names)
-            kept = tuple(name for name in wire.EMPLOYEE_FIELDS if name not in left_out)
-            trimmed = {**_only(raw, kept), LEFT_OUT: sorted(left_out)}
-            user = replace(user, employee=Employee(trimmed))
-            yield user
-    yield replace(user, raw=_only(user.raw, wire.PROFILE_FIELDS + wire.USER_INFO_FIELDS))
-
-
-def _only(raw: Mapping[str, Any], names: tuple[str, ...]) -> FrozenDict:
-    return frozen({name: raw[name] for name in names if name in raw})
-
-
 def _ring() -> KeyRing:
     app = this_app()
     return app_state_of(app).key_ring(app)
-
-
-def _cookie_bytes(content: dict[str, Any]) -> int:
-    """Return the size of the cookie of a session with this content; 0 if none holds the session."""
-    interface = current_app.session_interface
-    if not isinstance(interface, SecureCookieSessionInterface):
-        return 0
-    trial: Any = Response()
-    trial.max_cookie_size = 0  # we measure; Werkzeug need not warn
-    trial_session = interface.session_class(content)
-    trial_session.modified = True
-    interface.save_session(this_app(), trial_session, trial)
-    return max((len(cookie) for cookie in trial.headers.getlist("Set-Cookie")), default=0)
 
 
 def _renew_session_id() -> None:
@@ -334,14 +254,6 @@ def _renew_session_id() -> None:
             "method regenerate(session)",
             type(interface).__name__,
         )
-
-
-def _too_large(size: int) -> ConfigurationError:
-    return ConfigurationError(
-        f"the session cookie would have {size} bytes, and browsers drop one over "
-        f"{_MAX_COOKIE_BYTES} ({_STATES_BYTES} of them are for sign-ins under way)",
-        hint="keep less in the session, or use server-side sessions (Flask-Session)",
-    )
 
 
 # --- Sign-ins under way --------------------------------------------------------------------------
@@ -366,9 +278,9 @@ def begin(target: str | None) -> str:
         )
         state = sealer.seal(header + deflate(b""))
     states = _states_with(_text(nonce))
-    size = _cookie_bytes({**session, STATES_KEY: ".".join(states)})
-    if size > _MAX_COOKIE_BYTES:
-        raise _too_large(size)
+    measured = measure({**session, STATES_KEY: ".".join(states)})
+    if not measured.fits:
+        raise measured.too_large()
     session[STATES_KEY] = ".".join(states)
     return state
 
