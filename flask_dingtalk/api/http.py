@@ -137,7 +137,9 @@ class NoAuth(AuthBase):
 class Deadline(Timeout):
     """Seconds to connect and to wait for each part of an answer, and together for the whole call.
 
-    Counts from its creation by the monotonic clock, over all attempts that are made with it.
+    Counts from its creation by the monotonic clock, over all attempts that are made with it. What
+    is not bounded: the lookup of a name, and a name with several addresses, each of which gets the
+    time to connect.
     """
 
     def __init__(self, connect: float, read: float) -> None:
@@ -157,64 +159,60 @@ class Deadline(Timeout):
     @property
     def connect_timeout(self) -> _Limit:
         """How long urllib3 may take for a connection now."""
-        return _Limit(self._connect_seconds, self._ends_at)
+        return self._limit(self._connect_seconds)
 
     @property
     def read_timeout(self) -> _Limit:
         """How long urllib3 may wait for a part of the answer now."""
-        return _Limit(self._read_seconds, self._ends_at)
+        return self._limit(self._read_seconds)
 
-
-class _Limit(float):
-    """The seconds that one step may take now; knows the end of the call for the steps after it."""
-
-    __slots__ = ("_ends_at", "_seconds")
-
-    _seconds: float
-    _ends_at: float
-
-    def __new__(cls, seconds: float, ends_at: float) -> Self:
-        limit = super().__new__(
-            cls, max(min(seconds, ends_at - time.monotonic()), _SHORTEST_TIMEOUT)
-        )
-        limit._seconds = seconds
-        limit._ends_at = ends_at
+    def _limit(self, seconds: float) -> _Limit:
+        limit = _Limit(max(min(seconds, self.left()), _SHORTEST_TIMEOUT))
+        limit.deadline = self
         return limit
 
     def before_reading(self, sock: socket.socket) -> None:
         """Let the next read take what is left; raise ``TimeoutError`` if nothing is."""
-        sock.settimeout(min(self._seconds, self._left()))
+        sock.settimeout(min(self._read_seconds, self._time_left()))
 
     def before_sending(self, sock: socket.socket) -> None:
         """Let the next part take all the time that the call has; raise as for reading.
 
         Neither timeout is about sending, which takes long for a big body on a slow line.
         """
-        sock.settimeout(self._left())
+        sock.settimeout(self._time_left())
 
-    def _left(self) -> float:
-        left = self._ends_at - time.monotonic()
+    def _time_left(self) -> float:
+        left = self.left()
         if left <= 0:
             raise TimeoutError("the time for this call is over")
         return left
 
 
+class _Limit(float):
+    """The timeout that urllib3 hands to a connection; the connection finds the deadline in it."""
+
+    __slots__ = ("deadline",)
+
+    deadline: Deadline
+
+
 class _TimedFile(io.RawIOBase):
-    """What a server sends, each part of it read within the limit.
+    """What a server sends, each part of it read before the deadline.
 
     A timeout of the socket alone counts anew for each byte that trickles in.
     """
 
-    def __init__(self, raw: io.RawIOBase, sock: socket.socket, limit: _Limit) -> None:
+    def __init__(self, raw: io.RawIOBase, sock: socket.socket, deadline: Deadline) -> None:
         self._raw = raw
         self._sock = sock
-        self._limit = limit
+        self._deadline = deadline
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any, /) -> int | None:
-        self._limit.before_reading(self._sock)
+        self._deadline.before_reading(self._sock)
         return self._raw.readinto(buffer)
 
     def close(self) -> None:
@@ -223,11 +221,11 @@ class _TimedFile(io.RawIOBase):
 
 
 class _TimedResponse(HTTPResponse):
-    """An answer whose status, headers and body all come within the limit, 1xx included."""
+    """An answer whose status, headers and body all come before the deadline, 1xx included."""
 
-    def __init__(self, sock: socket.socket, *args: Any, limit: _Limit, **kwargs: Any) -> None:
+    def __init__(self, sock: socket.socket, *args: Any, deadline: Deadline, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
-        self.fp = io.BufferedReader(_TimedFile(self.fp.detach(), sock, limit))
+        self.fp = io.BufferedReader(_TimedFile(self.fp.detach(), sock, deadline))
 
 
 class _TimedConnection:
@@ -240,12 +238,12 @@ class _TimedConnection:
     @property
     def response_class(self) -> Callable[..., HTTPResponse]:
         """What reads the answer, that of a proxy to CONNECT included."""
-        return partial(_TimedResponse, limit=self.timeout)
+        return partial(_TimedResponse, deadline=self.timeout.deadline)
 
     def send(self, data: Any) -> None:
         """Send a part of the request."""
         if self.sock is not None:
-            self.timeout.before_sending(self.sock)
+            self.timeout.deadline.before_sending(self.sock)
         super().send(data)  # type: ignore[misc]
 
 
@@ -369,6 +367,10 @@ def _read(response: requests.Response) -> bytes:
             response.close()
             raise
         raise requests.exceptions.ChunkedEncodingError(error) from error
+    if response.raw.length_remaining:
+        # urllib3 2 raises by itself.
+        response.close()
+        raise requests.exceptions.ChunkedEncodingError("the answer breaks off")
     response.raw.release_conn()
     body = b"".join(parts)
     encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
