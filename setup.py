@@ -71,6 +71,7 @@ setup(
             "pytest-cov",
             "pytest-xdist",
             "redis",
+            "sentry-sdk",
             "time-machine",
             "trustme",
         ],
