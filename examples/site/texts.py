@@ -30,7 +30,7 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
         "如需使用真实的钉钉，请设置 {client_id} 和 {client_secret}。",
     ),
     "simulator.left": ("{nick} has left {organisation}.", "{nick}已离开{organisation}。"),
-    "simulator.return": ("Take them back", "请回公司"),
+    "simulator.return": ("Take them back", "恢复在职"),
     "simulator.returned": (
         "{nick} is back at {organisation} and may sign in again.",
         "{nick}已回到{organisation}，可以重新登录。",
@@ -70,7 +70,7 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
         "For people with the role {role} alone, as the directory has it.",
         "仅限角色为“{role}”的成员：以通讯录为准。",
     ),
-    "home.tries": ("Six doors to try", "六扇门，试一试"),
+    "home.tries": ("Six doors to try", "试一试：六种情形"),
     "home.tries.button": ("Take the button", "点按钮"),
     "home.tries.button.text": (
         "It leads to DingTalk's own page, where you agree, and back.",
@@ -88,17 +88,17 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
         "Let your browser pass for DingTalk's client: set its user agent to DingTalk (in Chromium:"
         " F12, More tools, Network conditions). Signed out, open the page: you are in, without a"
         " tap.",
-        "让浏览器扮成钉钉客户端：把 User-Agent 设为 DingTalk"
-        "（Chromium：F12 > 更多工具 > 网络状况）。退出登录后再打开这一页，不用点任何按钮就登录了。",
+        "把浏览器的 User-Agent 改为 DingTalk，网站就会把它当作钉钉客户端"
+        "（Chromium：F12 > 更多工具 > 网络状况）。退出登录后再打开这一页，不用点任何按钮就能登录。",
     ),
     "home.tries.client.phone": ("Whose phone is it?", "手机在谁手里？"),
-    "home.tries.outsider": ("Knock as 王五", "用王五登录"),
+    "home.tries.outsider": ("Knock as 王五", "以王五的身份登录"),
     "home.tries.outsider.text": (
         "DingTalk vouches for 王五, of another company. This site is for the people of"
         " {organisation}.",
         "钉钉认识王五，但王五不是{organisation}的人，而本站只对本公司成员开放。",
     ),
-    "home.tries.role": ("Open Approvals as 李四", "用李四打开“待审批”"),
+    "home.tries.role": ("Open Approvals as 李四", "以李四的身份打开“待审批”"),
     "home.tries.role.text": (
         "One of us, and signed in. Yet this page wants a role that 李四 does not have.",
         "是自己人，也登录了，但没有这一页要求的角色。",
