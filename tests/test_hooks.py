@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-import flask_login
+import flask_login  # type: ignore[import-untyped]
 import pytest
 from flask import (
     Flask,
@@ -275,7 +275,7 @@ def test_a_refusal_by_the_site_counts_as_a_failed_sign_in(
 # --- What a refusal leaves behind: nothing -------------------------------------------------------
 
 
-class Account(flask_login.UserMixin):
+class Account(flask_login.UserMixin):  # type: ignore[misc]
     """An account of the site's own, of everybody's."""
 
     id = "account-of-the-site"
