@@ -145,7 +145,10 @@ class DingTalk(ApiCalls):
         guard.protect(app_or_blueprint, self.blueprint, corp_ids, check)
 
     def exempt(self, view: View) -> View:
-        """Leave a view open that ``protect`` would guard (a decorator)."""
+        """Leave a view open that ``protect`` would guard (a decorator).
+
+        On a class-based view it counts for that class, and not for those that inherit from it.
+        """
         return guard.exempt(view)
 
     def refusal(

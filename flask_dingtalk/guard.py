@@ -25,6 +25,7 @@ View = TypeVar("View", bound=Callable[..., Any])
 _NOBODY: Final = AnonymousUser()
 #: The attribute that marks a view as exempt. ``functools.wraps`` copies it to decorated views.
 _EXEMPT: Final = "_dingtalk_exempt"
+_ANSWERING_KEY: Final = "flask_dingtalk.answering"
 
 
 def _current_user() -> DingTalkUser | AnonymousUser:
@@ -134,8 +135,7 @@ class Guard:
         try:
             return self.refusal()
         except DingTalkError as error:
-            # The site's own error handlers speak for 403 here as well.
-            return current_app.make_response(current_app.handle_user_exception(error))
+            return _response_to(error)
 
     def _admit(self, user: DingTalkUser) -> None:
         if self._corp_ids is not None:
@@ -157,6 +157,19 @@ class Guard:
                 verdict.close()
             found = "something to await" if inspect.isawaitable(verdict) else repr(type(verdict))
             raise TypeError(f"check has to return True or False, not {found}")
+
+
+def _response_to(error: DingTalkError) -> Response:
+    """Return what the site's own error handler makes of an error, or its usual page."""
+    environ = request.environ
+    if _ANSWERING_KEY in environ:
+        # The page of this very error asks again: its base template shows Flask-Login's user, say.
+        return current_app.response_class(status=error.code)
+    environ[_ANSWERING_KEY] = True
+    try:
+        return current_app.make_response(current_app.handle_http_exception(error))
+    finally:
+        del environ[_ANSWERING_KEY]
 
 
 def refusal(
@@ -195,7 +208,8 @@ def _is_open(own: Blueprint) -> bool:
         # Answered without calling the view; a browser asks it without cookies (CORS).
         return True
     view = current_app.view_functions.get(rule.endpoint)
-    if getattr(view, _EXEMPT, False) or getattr(getattr(view, "view_class", None), _EXEMPT, False):
+    # A class's own mark: one that inherits from an open view is guarded unless it says so itself.
+    if getattr(view, _EXEMPT, False) or _EXEMPT in vars(getattr(view, "view_class", object)):
         return True
     blueprints = [current_app.blueprints[name] for name in request.blueprints]
     if any(blueprint is own for blueprint in blueprints):

@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
 from urllib.parse import unquote
 
+import flask_login  # type: ignore[import-untyped]
 import pytest
-from flask import Blueprint, Flask, render_template_string, session
+from flask import Blueprint, Flask, Response, render_template_string, session
 from flask.testing import FlaskClient
+from flask.typing import ResponseReturnValue
 from flask.views import MethodView, View
 
-from flask_dingtalk import DingTalk, DingTalkUser, current_dingtalk_user, login_required
+from flask_dingtalk import (
+    DingTalk,
+    DingTalkError,
+    DingTalkUser,
+    NotPermitted,
+    current_dingtalk_user,
+    login_required,
+)
 from flask_dingtalk.testing import DingTalkSimulator, signed_in
 
-from .helpers import AppFactory, query_of
+from .helpers import AppFactory, Later, query_of
 
 USER = DingTalkUser(union_id="union-of-zhang", nick="张三", corp_id="ding1")
 
@@ -525,3 +535,472 @@ def test_a_guard_without_the_routes_names_what_is_missing(simulator: DingTalkSim
     response = app.test_client().get("/inside")
     assert response.status_code == 500
     assert "configuration_error" in response.text
+
+
+# --- Rules that must not fail open ---------------------------------------------------------------
+
+
+class LikeNumpy:
+    """A truth value of another library, such as ``numpy.bool_``."""
+
+    def __bool__(self) -> bool:
+        """Be true."""
+        return True
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(lambda: (False, "no manager"), id="a tuple"),
+        pytest.param(lambda: Response("blocked", 403), id="a response"),
+        pytest.param(lambda: NotPermitted("no manager"), id="an exception"),
+        pytest.param(lambda: NotPermitted, id="an exception's class"),
+        pytest.param(lambda: (admits for admits in [False]), id="a generator"),
+        pytest.param(lambda: None, id="nothing"),
+        pytest.param(lambda: 1, id="1"),
+        pytest.param(lambda: 0, id="0"),
+        pytest.param(lambda: "no", id="a text"),
+        pytest.param(list, id="an empty list"),
+        pytest.param(LikeNumpy, id="a truth value of another library"),
+    ],
+)
+@pytest.mark.parametrize("how", ["login_required", "protect", "refusal"])
+def test_a_check_that_answers_neither_true_nor_false_admits_nobody(
+    app: Flask, caplog: pytest.LogCaptureFixture, answer: Callable[[], Any], how: str
+) -> None:
+    """It is the site's mistake: 500, and the log names what came instead."""
+    app.testing = False
+    dingtalk: DingTalk = app.extensions["dingtalk"]
+
+    def check(user: DingTalkUser) -> Any:
+        return answer()
+
+    def board() -> Any:
+        return (how == "refusal" and dingtalk.refusal(check=check)) or "inside"
+
+    if how == "protect":
+        dingtalk.protect(app, check=check)
+    view = login_required(check=check)(board) if how == "login_required" else board
+    app.add_url_rule("/board", "board", view)
+    response = signed_in(app.test_client(), USER).get("/board")
+    assert (response.status_code, "inside" in response.text) == (500, False)
+    assert "check has to return True or False" in caplog.text
+
+
+# --- One truth in one request --------------------------------------------------------------------
+
+
+def add_truth(app: Flask) -> Flask:
+    """Add a guarded page that tells who is here by each way to ask, and an open one."""
+    dingtalk: DingTalk = app.extensions["dingtalk"]
+    seen_by_the_rule: list[Any] = []
+
+    def remember(user: DingTalkUser) -> bool:
+        seen_by_the_rule[:] = [user.nick, user.employee and user.employee.title]
+        return True
+
+    def truth() -> dict[str, Any]:
+        user, token = current_dingtalk_user, dingtalk.token
+        template = (
+            "{{ current_dingtalk_user.nick }} "
+            "{{ current_dingtalk_user.employee and current_dingtalk_user.employee.title }}"
+        )
+        return {
+            "rule": " ".join(map(str, seen_by_the_rule)),
+            "view": f"{user.nick} {user.employee and user.employee.title}",
+            "template": render_template_string(template),
+            "token is good": token is not None and not token.is_expired(),
+            "call": dingtalk.get("/v1.0/contact/users/me").json()["nick"],
+        }
+
+    app.add_url_rule("/truth", "truth", login_required(check=remember)(truth))
+    app.add_url_rule("/open", "open", truth)
+    return app
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "failure"),
+    [
+        pytest.param("userAccessToken", None, id="all is well"),
+        pytest.param("userAccessToken", {"reset": True}, id="the refresh fails"),
+        pytest.param(
+            "userAccessToken",
+            {"status": 400, "code": "invalidParameter.authCode.notFound"},
+            id="the refresh is refused",
+        ),
+        pytest.param("userAccessToken", {"throttled": True}, id="the refresh is throttled"),
+        pytest.param("users/me", {"nonsense": True, "times": 1}, id="the profile is nonsense"),
+    ],
+)
+def test_guard_view_template_and_token_agree_after_a_check(
+    make_app: AppFactory,
+    simulator: DingTalkSimulator,
+    later: Later,
+    endpoint: str,
+    failure: dict[str, Any] | None,
+) -> None:
+    """Also where parts of the check fail: a new title counts for all of them, or for none."""
+    app = add_truth(
+        make_app(
+            DINGTALK_MEMBERS_ONLY=True,
+            DINGTALK_EMPLOYEE_PROFILE=True,
+            DINGTALK_REVALIDATE_AFTER=900,
+        )
+    )
+    client = app.test_client()
+    simulator.sign_in(client, "zhang")
+    membership = simulator.users["zhang"].memberships[simulator.application.corp_id]
+    membership.title = "新来的"
+    later(901)
+    if failure is not None:
+        simulator.fail(endpoint, **{"times": None, **failure})
+    expected = {
+        **dict.fromkeys(("rule", "view", "template"), "张三 新来的"),
+        "token is good": True,
+        "call": "张三",
+    }
+    assert client.get("/truth").json == expected
+    assert client.get("/open").json == expected
+    assert client.get("/truth").json == expected
+
+
+def test_guard_and_view_agree_on_somebody_who_is_signed_out_by_the_check(
+    make_app: AppFactory, simulator: DingTalkSimulator, later: Later
+) -> None:
+    """What runs after the guard finds nobody, without waiting for the next request."""
+    app = make_app(DINGTALK_MEMBERS_ONLY=True, DINGTALK_REVALIDATE_AFTER=900)
+
+    @app.after_request
+    def tell(response: Response) -> Response:
+        response.headers["X-Who"] = str(current_dingtalk_user.union_id)
+        return response
+
+    client = app.test_client()
+    simulator.sign_in(client, "zhang")
+    simulator.leave("zhang")
+    later(901)
+    response = client.get("/report")
+    assert (response.status_code, response.headers["X-Who"]) == (302, "None")
+
+
+# --- refusal -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def asking(app: Flask) -> Flask:
+    """Build a site with a page that asks ``refusal`` for each rule and sends what it returns."""
+    dingtalk: DingTalk = app.extensions["dingtalk"]
+    rules: dict[str, dict[str, Any]] = {
+        "anybody": {},
+        "of-another": {"corp_ids": ["ding2"]},
+        "nobody": {"check": lambda user: False},
+        "all": {"corp_ids": ["ding1"], "check": lambda user: True},
+    }
+
+    @app.get("/ask/<rule>")
+    def ask(rule: str) -> ResponseReturnValue:
+        response = dingtalk.refusal(**rules[rule])
+        assert response is None or isinstance(response, app.response_class)
+        return "let in" if response is None else response
+
+    return app
+
+
+def test_refusal_is_none_for_who_may_go_on(asking: Flask) -> None:
+    """By each rule that they keep."""
+    client = signed_in(asking.test_client(), USER)
+    assert [client.get(f"/ask/{rule}").text for rule in ("anybody", "all")] == ["let in"] * 2
+
+
+def test_refusal_sends_a_navigation_to_sign_in(asking: Flask) -> None:
+    """And back to the same page."""
+    response = asking.test_client().get("/ask/anybody")
+    assert response.status_code == 302
+    assert response.headers["Location"] == "/dingtalk/login?next=/ask/anybody"
+
+
+def test_refusal_tells_a_script_where_the_sign_in_is(asking: Flask) -> None:
+    """With 401, as the guard does."""
+    response = asking.test_client().get("/ask/anybody", headers={"Accept": "application/json"})
+    assert response.status_code == 401
+    assert response.json == {"error": "login_required", "login_url": "/dingtalk/login"}
+
+
+@pytest.mark.parametrize(
+    ("rule", "error"), [("of-another", "organisation_not_allowed"), ("nobody", "not_permitted")]
+)
+def test_refusal_returns_403_and_does_not_raise_it(asking: Flask, rule: str, error: str) -> None:
+    """Flask-Admin's ``is_accessible`` would not know what to do with an exception."""
+    client = signed_in(asking.test_client(), USER)
+    page = client.get(f"/ask/{rule}")
+    answer = client.get(f"/ask/{rule}", headers={"Accept": "application/json"})
+    assert (page.status_code, page.mimetype) == (403, "text/html")
+    assert (answer.status_code, answer.json and answer.json["error"]) == (403, error)
+
+
+def test_refusal_returns_also_where_flask_is_to_trap_http_errors(asking: Flask) -> None:
+    """That setting is for those that are raised."""
+    asking.config["TRAP_HTTP_EXCEPTIONS"] = True
+    assert signed_in(asking.test_client(), USER).get("/ask/nobody").status_code == 403
+
+
+def test_refusal_speaks_through_the_sites_own_handler(asking: Flask) -> None:
+    """As a raised error would."""
+
+    @asking.errorhandler(DingTalkError)
+    def own_page(error: DingTalkError) -> ResponseReturnValue:
+        return f"our own page: {error.error_code}", 418
+
+    response = signed_in(asking.test_client(), USER).get("/ask/nobody")
+    assert (response.status_code, response.text) == (418, "our own page: not_permitted")
+
+
+def test_refusal_checks_with_dingtalk_when_that_is_due(
+    make_app: AppFactory, simulator: DingTalkSimulator, later: Later
+) -> None:
+    """Somebody who left is refused."""
+    app = make_app(DINGTALK_MEMBERS_ONLY=True, DINGTALK_REVALIDATE_AFTER=900)
+    app.add_url_rule("/ask", "ask", lambda: app.extensions["dingtalk"].refusal() or "let in")
+    client = app.test_client()
+    simulator.sign_in(client, "zhang")
+    assert client.get("/ask").text == "let in"
+    simulator.leave("zhang")
+    later(901)
+    assert client.get("/ask").status_code == 302
+
+
+def test_refusal_guards_from_a_before_request_function(app: Flask) -> None:
+    """What it returns there is what the visitor gets."""
+    admin = Blueprint("admin", __name__, url_prefix="/admin")
+    admin.before_request(
+        lambda: app.extensions["dingtalk"].refusal(check=lambda user: user.nick == "张三")
+    )
+    admin.add_url_rule("/", "index", lambda: "inside")
+    app.register_blueprint(admin)
+    assert app.test_client().get("/admin/").status_code == 302
+    assert signed_in(app.test_client(), USER).get("/admin/").text == "inside"
+    other = DingTalkUser(union_id="union-of-li", nick="李四")
+    assert signed_in(app.test_client(), other).get("/admin/").status_code == 403
+
+
+def test_refusal_serves_a_view_that_asks_two_functions(app: Flask) -> None:
+    """Flask-Admin asks ``is_accessible``, and then ``inaccessible_callback`` for the response."""
+    dingtalk: DingTalk = app.extensions["dingtalk"]
+
+    class AdminView(View):
+        def is_accessible(self) -> bool:
+            return dingtalk.refusal(corp_ids=["ding1"]) is None
+
+        def inaccessible_callback(self) -> Any:
+            return dingtalk.refusal(corp_ids=["ding1"])
+
+        def dispatch_request(self) -> Any:
+            return "inside" if self.is_accessible() else self.inaccessible_callback()
+
+    app.add_url_rule("/admin", view_func=AdminView.as_view("admin"))
+    assert app.test_client().get("/admin").status_code == 302
+    assert signed_in(app.test_client(), USER).get("/admin").text == "inside"
+    other = DingTalkUser(union_id="u", corp_id="ding2")
+    assert signed_in(app.test_client(), other).get("/admin").status_code == 403
+
+
+# --- Flask-Login, as README.md has it ------------------------------------------------------------
+
+
+class Account(flask_login.UserMixin):  # type: ignore[misc]
+    """An account in the site's own table."""
+
+    def __init__(self, union_id: str, name: str | None) -> None:
+        self.id, self.name = union_id, name
+
+
+@pytest.fixture
+def with_flask_login(make_app: AppFactory) -> Flask:
+    """Build a site for members whose pages go by Flask-Login, which asks the guard."""
+    app = make_app(DINGTALK_MEMBERS_ONLY=True, DINGTALK_REVALIDATE_AFTER=900)
+    dingtalk: DingTalk = app.extensions["dingtalk"]
+    accounts: dict[str | None, Account] = {}
+    login_manager = flask_login.LoginManager(app)
+    login_manager.login_view = "dingtalk.login"
+    login_manager.login_message = None
+
+    @dingtalk.on_login
+    def keep_account(user: DingTalkUser, token: Any) -> None:
+        accounts[user.union_id] = Account(user.union_id, user.nick)
+
+    @login_manager.request_loader  # type: ignore[untyped-decorator]
+    def load_account(request: Any) -> Account | None:
+        if dingtalk.refusal() is not None:
+            return None
+        return accounts.get(current_dingtalk_user.union_id)
+
+    @app.get("/account")
+    @flask_login.login_required  # type: ignore[untyped-decorator]
+    def account() -> str:
+        return str(flask_login.current_user.name)
+
+    return app
+
+
+def test_flask_login_finds_who_signed_in(
+    with_flask_login: Flask, simulator: DingTalkSimulator
+) -> None:
+    """And sends everybody else to sign in."""
+    client = with_flask_login.test_client()
+    asked = client.get("/account").headers["Location"]
+    assert asked == "/dingtalk/login?next=%2Faccount"
+    assert simulator.sign_in(client, "zhang", next="/account").headers["Location"] == "/account"
+    assert client.get("/account").text == "张三"
+
+
+def test_flask_login_does_not_know_a_leaver_any_more(
+    with_flask_login: Flask, simulator: DingTalkSimulator, later: Later
+) -> None:
+    """Weeks later DingTalk is asked."""
+    client = with_flask_login.test_client()
+    simulator.sign_in(client, "zhang")
+    simulator.leave("zhang")
+    later(29 * 86_400)
+    assert client.get("/account").status_code == 302
+    assert client.get("/").text == "nobody"
+
+
+def test_flask_login_does_not_know_who_signed_out(
+    with_flask_login: Flask, simulator: DingTalkSimulator
+) -> None:
+    """There is one sign-out for both."""
+    client = with_flask_login.test_client()
+    simulator.sign_in(client, "zhang")
+    client.post("/dingtalk/logout")
+    assert client.get("/account").status_code == 302
+
+
+def test_a_loader_with_a_rule_may_be_asked_by_the_page_of_its_refusal(app: Flask) -> None:
+    """Most base templates show ``current_user``, those of error pages as well."""
+    dingtalk: DingTalk = app.extensions["dingtalk"]
+    manager = flask_login.LoginManager(app)
+
+    @manager.request_loader  # type: ignore[untyped-decorator]
+    def load_account(request: Any) -> Account | None:
+        refused = dingtalk.refusal(check=lambda user: user.nick == "李四")
+        return None if refused is not None else Account("u", "李四")
+
+    @app.errorhandler(DingTalkError)
+    def own_page(error: DingTalkError) -> ResponseReturnValue:
+        return render_template_string("{{ current_user.is_authenticated }}"), error.code or 500
+
+    @app.get("/who")
+    def who() -> str:
+        return str(flask_login.current_user.is_authenticated)
+
+    assert signed_in(app.test_client(), USER).get("/who").text == "False"
+
+
+# --- exempt --------------------------------------------------------------------------------------
+
+
+def exempt_function(dingtalk: DingTalk) -> Any:
+    """Exempt a function."""
+    return dingtalk.exempt(lambda: "open")
+
+
+def exempt_beneath_another_decorator(dingtalk: DingTalk) -> Any:
+    """Exempt a function that another decorator wraps, as that is usually written."""
+
+    @dingtalk.exempt
+    def view() -> str:
+        return "open"
+
+    @wraps(view)
+    def wrapper() -> str:
+        return view()
+
+    return wrapper
+
+
+def exempt_class(dingtalk: DingTalk) -> Any:
+    """Exempt a class of methods."""
+
+    @dingtalk.exempt
+    class Page(MethodView):
+        def get(self) -> str:
+            return "open"
+
+    return Page.as_view("page")
+
+
+def exempt_by_decorators(dingtalk: DingTalk) -> Any:
+    """Exempt a class through its ``decorators``."""
+
+    class Page(MethodView):
+        decorators = [dingtalk.exempt]  # noqa: RUF012
+
+        def get(self) -> str:
+            return "open"
+
+    return Page.as_view("page")
+
+
+def exempt_as_view(dingtalk: DingTalk) -> Any:
+    """Exempt what ``as_view`` returned."""
+
+    class Page(View):
+        def dispatch_request(self) -> str:
+            return "open"
+
+    return dingtalk.exempt(Page.as_view("page"))
+
+
+@pytest.mark.parametrize(
+    "exempt",
+    [
+        exempt_function,
+        exempt_beneath_another_decorator,
+        exempt_class,
+        exempt_by_decorators,
+        exempt_as_view,
+    ],
+    ids=lambda make: make.__name__,
+)
+@pytest.mark.parametrize("place", ["app", "blueprint"])
+def test_an_exempt_view_stays_open(
+    app: Flask, exempt: Callable[[DingTalk], Any], place: str
+) -> None:
+    """Beside it, everything is guarded."""
+    dingtalk: DingTalk = app.extensions["dingtalk"]
+    shop = Blueprint("shop", __name__, url_prefix="/shop")
+    shop.add_url_rule("/open", "open", exempt(dingtalk))
+    shop.add_url_rule("/closed", "closed", lambda: "inside")
+    dingtalk.protect(app if place == "app" else shop)
+    app.register_blueprint(shop)
+    client = app.test_client()
+    assert client.get("/shop/open").text == "open"
+    assert client.get("/shop/closed").status_code == 302
+
+
+def test_an_exempt_class_leaves_its_subclasses_guarded(app: Flask) -> None:
+    """A page that inherits from an open one need not be open itself."""
+    dingtalk: DingTalk = app.extensions["dingtalk"]
+
+    @dingtalk.exempt
+    class Open(MethodView):
+        def get(self) -> str:
+            return "inside"
+
+    class Closed(Open):
+        """Guarded."""
+
+    dingtalk.protect(app)
+    app.add_url_rule("/open", view_func=Open.as_view("open"))
+    app.add_url_rule("/closed", view_func=Closed.as_view("closed"))
+    client = app.test_client()
+    assert client.get("/open").text == "inside"
+    assert client.get("/closed").status_code == 302
+
+
+def test_what_is_exempt_from_protect_keeps_its_own_guard(app: Flask) -> None:
+    """``login_required`` on it still counts."""
+    dingtalk: DingTalk = app.extensions["dingtalk"]
+    app.add_url_rule("/both", "both", dingtalk.exempt(login_required(lambda: "inside")))
+    dingtalk.protect(app)
+    assert app.test_client().get("/both").status_code == 302
