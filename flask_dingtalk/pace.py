@@ -58,21 +58,21 @@ class Pace:
             # A clock that was set back must not keep everybody waiting.
             self._next_call = min(self._next_call, now + _FORGET_AFTER)
             self._next_turn = min(self._next_turn, now + 10 * _FORGET_AFTER)
-            # Somebody who comes back early goes on as well if nobody else waits.
-            queueing = self._next_turn > now
-            its_turn = turn is not None and turn <= now
             call_at = max(now, self._next_call)
-            if (its_turn or not queueing) and call_at - now <= patience:
+            may_call = (
+                (turn is not None and turn <= now)
+                # Nobody waits for a turn.
+                or self._next_turn <= now
+                # A call was left unused: the queue of another process may be longer than ours.
+                or self._next_call + interval <= now
+            )
+            if may_call and call_at - now <= patience:
                 self._next_call = call_at + interval
-                if not its_turn:
-                    self._next_turn = max(self._next_turn, self._next_call)
                 return Reservation(call_at=call_at)
-            if turn is not None:
-                # Room was set aside already: keep the turn, or come back as soon as there is space.
-                return Reservation(turn=max(turn, call_at))
-            given = max(self._next_turn, call_at)
-            self._next_turn = given + interval
-            return Reservation(turn=given)
+            if turn is None:
+                turn = max(self._next_turn, call_at)
+                self._next_turn = turn + interval
+            return Reservation(turn=turn)
 
     def accepted(self, now: float) -> None:
         """Note that DingTalk took a call, whatever it answered."""

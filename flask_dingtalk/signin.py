@@ -50,6 +50,8 @@ _MAX_CODE_LENGTH: Final = 256
 _MAX_LOGGED_LENGTH: Final = 200
 #: Seconds for which a thread waits until the pace allows an exchange; others come back later.
 _TURN_PATIENCE: Final = 0.25
+#: Seconds after which a visitor looks in before their turn: there may be room already.
+_LONGEST_WAIT: Final = 6
 _NO_CODE: Final = "somebody changed the address, or something between DingTalk and this site did"
 _NO_IN_APP_CODE: Final = (
     "对应企业没有…微应用 means that no application of that organisation has this domain: give the "
@@ -260,8 +262,9 @@ def _to_be_loaded_again(
     error: RateLimited, attempt: Attempt, way: _Way, turn: float | None = None
 ) -> RateLimited:
     """Return ``error`` as a page that loads itself again, when there is room for this visitor."""
-    wait = max(error.retry_after, (turn or 0.0) - time.time())
-    error.retry_after = math.ceil(wait)
+    if turn is not None:
+        error.retry_after = max(error.retry_after, min(turn - time.time(), _LONGEST_WAIT))
+    error.retry_after = math.ceil(error.retry_after)
     # With chance, so that those who were refused together do not come back together.
     error.reload_after = error.retry_after + random.randint(0, 1)  # noqa: S311
     error.retry_url = _another_try(attempt, way)

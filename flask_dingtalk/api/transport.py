@@ -77,6 +77,9 @@ class _Call:
     attempts: int = 1
     #: Whether to pause and try again when DingTalk says that it is busy.
     patient: bool = False
+    #: Whether to try again after a second when DingTalk throttles. That holds a thread: not where
+    #: the browser can come back instead.
+    waits_for_room: bool = False
 
     def send(self, http: DingTalkSession, deadline: Deadline) -> requests.Response:
         """Send it once."""
@@ -184,14 +187,16 @@ class Transport:
         )
 
     def read_new_api(self, path: str, token: Secret) -> dict[str, Any]:
-        """Read from the new API, patiently; return the JSON object."""
+        """Read from the new API, patiently unless it throttles; return the JSON object."""
         url = self._settings.api_base_url + path
         return self._json(_Call(url, "GET", token, attempts=_READ_ATTEMPTS, patient=True))
 
     def fetch_app_token(self, path: str, fields: Fields) -> dict[str, Any]:
         """Ask the new API for a token of the application, patiently; return the JSON object."""
         url = self._settings.api_base_url + path
-        return self._json(_Call(url, json=fields, attempts=_READ_ATTEMPTS, patient=True))
+        return self._json(
+            _Call(url, json=fields, attempts=_READ_ATTEMPTS, patient=True, waits_for_room=True)
+        )
 
     def call_old_api(self, path: str, fields: Fields, *, timeout: Any = None) -> requests.Response:
         """Post a form to the old API, the application's token among its fields."""
@@ -202,7 +207,9 @@ class Transport:
     def read_old_api(self, path: str, fields: Fields) -> dict[str, Any]:
         """Post a form that only reads to the old API, patiently; return the JSON object."""
         url = self._settings.oapi_base_url + path
-        return self._json(_Call(url, form=fields, attempts=_READ_ATTEMPTS, patient=True))
+        return self._json(
+            _Call(url, form=fields, attempts=_READ_ATTEMPTS, patient=True, waits_for_room=True)
+        )
 
     def spend_on_old_api(self, path: str, fields: Fields) -> dict[str, Any]:
         """Post a form with something that works once to the old API; return the JSON object.
@@ -236,7 +243,7 @@ class Transport:
             outcome = self._attempt(call, deadline)
             if isinstance(outcome, requests.Response) or attempt >= call.attempts:
                 return outcome
-            pause = _pause(outcome.why, attempt, patient=call.patient)
+            pause = _pause(outcome.why, attempt, call)
             if pause is None or pause >= deadline.left():
                 return outcome
             time.sleep(pause)
@@ -310,16 +317,16 @@ def _no_answer(error: requests.RequestException, deadline: Deadline) -> _Failure
     )
 
 
-def _pause(why: _Why, attempt: int, *, patient: bool) -> float | None:
+def _pause(why: _Why, attempt: int, call: _Call) -> float | None:
     """Return the seconds to wait before another attempt, or ``None`` for no other one.
 
     With jitter, so that those who were refused together do not come back together.
     """
     jitter = random.uniform(0.05, _FIRST_PAUSE * 2 ** (attempt - 1))  # noqa: S311
     if why is _Why.BROKE:
-        return jitter if patient else 0.0
-    if why is _Why.BUSY and patient:
+        return jitter if call.patient else 0.0
+    if why is _Why.BUSY and call.patient:
         return jitter
-    if why is _Why.THROTTLED and patient and attempt == 1:
+    if why is _Why.THROTTLED and call.waits_for_room and attempt == 1:
         return random.uniform(1, 1.5)  # noqa: S311
     return None
