@@ -8,7 +8,6 @@ import os
 import re
 import subprocess
 import sys
-import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import MISSING, dataclass, fields
 from itertools import pairwise
@@ -45,7 +44,6 @@ MEMBERS_PAGES: Final = [pytest.param(MEMBERS, id="en"), pytest.param(MEMBERS_CHI
 WAYS_IN: Final = ROOT / "docs" / "ways-in.md"
 WAYS_IN_CHINESE: Final = ROOT / "docs" / "ways-in.zh-CN.md"
 WAYS_IN_PAGES: Final = [pytest.param(WAYS_IN, id="en"), pytest.param(WAYS_IN_CHINESE, id="zh")]
-ARCHITECTURE: Final = ROOT / "docs" / "architecture.md"
 #: Pages of documented sites that show a QR code to whoever comes.
 OPEN_PAGES: Final = ("/welcome", "/with-nonce")
 #: Views of documented sites that are exempt from a guard.
@@ -59,14 +57,7 @@ PERMISSIONS: Final = (
     testing_wire.PERMISSION_FIELD_MOBILE,
     testing_wire.PERMISSION_FIELD_EMAIL,
 )
-PAGES: Final = [
-    *(
-        ENGLISH,
-        CHINESE,
-        *(ROOT / name for name in ("SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md")),
-    ),
-    *sorted((ROOT / "docs").glob("*.md")),
-]
+PAGES: Final = [ENGLISH, CHINESE, ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md"))]
 #: The settings of this version, with their defaults; a required one has none.
 SETTINGS: Final = {f"DINGTALK_{field.name.upper()}": field.default for field in fields(Settings)}
 ERROR_CLASSES: Final = DingTalkError.__subclasses__()
@@ -552,39 +543,6 @@ def test_the_page_of_error_codes_is_up_to_date() -> None:
     """docs/errors.md is what ``python docs/errors.py > docs/errors.md`` writes."""
     written = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
     assert written == _load(ROOT / "docs" / "errors.py").render()
-
-
-# --- Architecture --------------------------------------------------------------------------------
-
-
-def test_the_rooms_are_drawn_as_they_are_checked() -> None:
-    """The rows of the drawing are the layers that import-linter enforces."""
-    tools = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
-    (layers,) = [
-        contract["layers"]
-        for contract in tools["importlinter"]["contracts"]
-        if contract["type"] == "layers"
-    ]
-    rows = re.findall(r"^\| [0-9]+ \| ([^|]+) \|", ARCHITECTURE.read_text(encoding="utf-8"), re.M)
-    assert [set(re.findall(r"`(\w+)`", row)) for row in rows] == [
-        set(layer.split(" : ")) for layer in layers
-    ]
-
-
-def test_every_module_and_function_of_the_architecture_exists() -> None:
-    """A name after a module is found in that module."""
-    text = ARCHITECTURE.read_text(encoding="utf-8")
-    named = re.findall(r"`([\w/]+\.py)`((?:, `[\w.]+`(?<!\.py`))*)", text)
-    assert named
-    for path, functions in named:
-        inside = ROOT / "flask_dingtalk" / path
-        module = inside if inside.exists() else ROOT / path
-        if not module.exists():
-            module = ROOT / "flask_dingtalk" / "api" / path
-        code = module.read_text(encoding="utf-8")
-        for name in re.findall(r"[\w.]+", functions):
-            last = name.rpartition(".")[2]
-            assert re.search(rf"\b(def|class) {last}\b", code), (path, name)
 
 
 # --- Links ---------------------------------------------------------------------------------------
