@@ -514,8 +514,8 @@ FAILURES = [
     pytest.param({"status": 503}, id="down"),
     pytest.param({"status": 400, "code": "invalidParameter.authCode.notFound"}, id="refused"),
 ]
-DEAD = {"status": 400, "code": "invalidParameter.authCode.notFound", "times": None}
-REFUSED = {"status": 400, "code": "InvalidAuthentication", "times": None}
+DEAD: dict[str, Any] = {"status": 400, "code": "invalidParameter.authCode.notFound", "times": None}
+REFUSED: dict[str, Any] = {"status": 400, "code": "InvalidAuthentication", "times": None}
 
 
 def admins_only(app: Flask) -> FlaskClient:
