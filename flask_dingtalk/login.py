@@ -73,6 +73,9 @@ class Unknown:
     """The outcome of a check that left something open; ``login`` has what was learned."""
 
     login: Login
+    #: DingTalk has refused the tokens for less than a minute: another process may have renewed
+    #: them, and the user stays for that long, whatever the grace period.
+    may_still_renew: bool = False
 
 
 Outcome = Stays | MustLeave | Unknown

@@ -200,10 +200,15 @@ class Refreshes:
     ) -> Refreshed:
         """Return the pair that follows ``token``; call ``refresh`` only if nobody did or does.
 
-        Those who come while it is under way wait for ``patience`` seconds at most. Raises what
-        ``refresh`` raises, and ``LoginRequired`` for a refresh token that DingTalk refused before.
+        It may have been renewed several times: then it is the newest of these pairs, or what
+        follows that one if it has ended, too. Those who come while a refresh is under way wait for
+        ``patience`` seconds at most. Raises what ``refresh`` raises, and ``LoginRequired`` for a
+        refresh token that DingTalk refused before.
         """
-        key = _digest(token.refresh_token or "")
+        newest = self._newest(token)
+        if newest is not token and not newest.is_expired():
+            return Refreshed(newest, is_new=False)
+        key = _digest(newest.refresh_token or "")
         is_new = False
 
         def work() -> DingTalkToken:
@@ -216,16 +221,27 @@ class Refreshes:
                     "DingTalk refused this refresh token before", hint="the user has to sign in"
                 )
             try:
-                renewed = refresh(token)
+                renewed = refresh(newest)
             except LoginRequired:
                 self._refused.put(key, time.time())
                 raise
-            if renewed.refresh_token != token.refresh_token:
+            if renewed.refresh_token != newest.refresh_token:
+                # The new pair ends the chain, also if DingTalk should give one out twice.
+                self._successors.forget(_digest(renewed.refresh_token or ""))
                 self._successors.put(key, renewed)
             is_new = True
             return renewed
 
         return Refreshed(self._flights.run(key, work, patience), is_new)
+
+    def _newest(self, token: DingTalkToken) -> DingTalkToken:
+        """Return the last pair that is known to follow ``token``, or ``token`` itself."""
+        seen: set[str] = set()
+        key = _digest(token.refresh_token or "")
+        while key not in seen and (successor := self._successors.get(key)) is not None:
+            seen.add(key)
+            token, key = successor, _digest(successor.refresh_token or "")
+        return token
 
     def refused_for(self, token: DingTalkToken, now: float) -> float | None:
         """Return for how many seconds DingTalk has refused a refresh token, ``None`` for never."""

@@ -7,7 +7,8 @@ else of the check fails. A check ends in one of three outcomes:
 - `Stays`: everything that the settings ask for was answered, and the user may stay;
 - `MustLeave`: DingTalk said no, and the login ends at once;
 - `Unknown`: something could not be found out. The user stays for the grace period, with what was
-  learned, and DingTalk is asked again after a pause.
+  learned, and DingTalk is asked again after a pause. Refused tokens get a minute, however long the
+  check was overdue.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ def still_signed_in(login: Login) -> Login | None:
         return login
     in_grace = overdue <= state.settings.revalidate_grace
     outcome = _check_once(state, login, in_grace=in_grace)
-    if isinstance(outcome, Unknown) and not in_grace:
+    if isinstance(outcome, Unknown) and not (in_grace or outcome.may_still_renew):
         outcome = MustLeave("the check was overdue for longer than DINGTALK_REVALIDATE_GRACE")
     if isinstance(outcome, MustLeave):
         _sign_out(login, outcome.reason)
@@ -121,7 +122,10 @@ class _Check:
         if known.last_check(now) > self._login.last_check(now):
             # Another request was quicker.
             return Stays(known)
-        if self._in_grace and self._state.memory.pauses.is_paused(known.id):
+        pauses = self._state.memory.pauses
+        if pauses.is_paused((known.id, "refused")):
+            return Unknown(known, may_still_renew=True)
+        if self._in_grace and pauses.is_paused(known.id):
             return Unknown(known)
         outcome = self._ask(known)
         if isinstance(outcome, MustLeave):
@@ -148,8 +152,8 @@ class _Check:
                     continue
                 if self._refused_for_good(learned.token):
                     return MustLeave("DingTalk has refused the user's tokens for a minute")
-                self._state.memory.pauses.pause(login.id, _REFUSED_FOR_GOOD)
-                return Unknown(learned)
+                self._state.memory.pauses.pause((login.id, "refused"), _REFUSED_FOR_GOOD)
+                return Unknown(learned, may_still_renew=True)
         if not is_complete:
             self._state.memory.pauses.pause(login.id, _TRY_AGAIN_AFTER)
             return Unknown(learned)

@@ -49,11 +49,14 @@ _CACHE_KEY: Final = "flask_dingtalk.login"
 #: Seconds.
 _RENEW_EARLY: Final = 60
 #: What runs a site's code with a request whose response may be out.
-_LATE: Final = tuple(
-    constant
-    for function in (stream_with_context, copy_current_request_context)
-    for constant in function.__code__.co_consts
-    if isinstance(constant, CodeType)
+_LATE: Final = (
+    Flask.do_teardown_request.__code__,
+    *(
+        constant
+        for function in (stream_with_context, copy_current_request_context)
+        for constant in function.__code__.co_consts
+        if isinstance(constant, CodeType)
+    ),
 )
 _STATE_HEADER: Final = struct.Struct(">16sQ")  # nonce, time of issue in seconds
 _PROGRESS_HEADER: Final = struct.Struct(">16sd")  # nonce, turn in seconds or 0
@@ -163,9 +166,9 @@ def replace_login(login: Login) -> Login | None:
 def can_be_saved() -> bool:
     """Tell whether a change of the session can still reach the browser.
 
-    Not from a response that streams, from a thread of the site's, or from a websocket, whose
-    handshake is over. Nothing of the request tells, but the stack does. Asked before a refresh, not
-    on each request.
+    Not from a response that streams, from a thread of the site's, from a teardown function, or from
+    a websocket, whose handshake is over. Nothing of the request tells, but the stack does. Asked
+    before a refresh, not on each request.
     """
     if "websocket" in request.environ.get("HTTP_UPGRADE", "").lower():
         return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -15,7 +16,8 @@ from flask_dingtalk import DingTalkUser, login_required, token_refreshed, user_l
 from flask_dingtalk.testing import DingTalkSimulator, signed_in
 from flask_dingtalk.testing.people import Role
 
-from .helpers import AppFactory, Later, called, load_at_once
+from .helpers import AppFactory, Later, called, load_at_once, sign_in_with, site_on
+from .stub import TOKEN, Answer, Asked, StubDingTalk
 
 AFTER = 900
 GRACE = 3600
@@ -497,3 +499,356 @@ def test_a_user_without_tokens_is_checked_for_membership(
     simulator.leave("zhang")
     later(AFTER + 1)
     assert client.get("/report").status_code == 302
+
+
+# --- What DingTalk does say counts ---------------------------------------------------------------
+
+
+#: Each way in which a call of the new API can go wrong, as arguments of ``simulator.fail``.
+FAILURES = [
+    pytest.param({"timeout": True}, id="no answer"),
+    pytest.param({"reset": True}, id="reset"),
+    pytest.param({"throttled": True}, id="throttled"),
+    pytest.param({"throttled": "ban"}, id="banned"),
+    pytest.param({"nonsense": True}, id="nonsense"),
+    pytest.param({"status": 503}, id="down"),
+    pytest.param({"status": 400, "code": "invalidParameter.authCode.notFound"}, id="refused"),
+]
+DEAD: dict[str, Any] = {"status": 400, "code": "invalidParameter.authCode.notFound", "times": None}
+REFUSED: dict[str, Any] = {"status": 400, "code": "InvalidAuthentication", "times": None}
+
+
+def admins_only(app: Flask) -> FlaskClient:
+    """Add a page for administrators, and open a browser on the site."""
+    is_admin = login_required(check=lambda user: bool(user.employee and user.employee.admin))
+    app.add_url_rule("/admin", "admin", is_admin(lambda: "inside"))
+    return app.test_client()
+
+
+@pytest.mark.parametrize("in_one_process", [True, False], ids=["one process", "two processes"])
+def test_a_demoted_administrator_loses_the_role_in_each_browser(
+    make_app: AppFactory, simulator: DingTalkSimulator, later: Later, in_one_process: bool
+) -> None:
+    """Also in those whose tokens another browser has used up: for days, at each check."""
+    settings = {
+        "DINGTALK_MEMBERS_ONLY": True,
+        "DINGTALK_EMPLOYEE_PROFILE": True,
+        "DINGTALK_REVALIDATE_AFTER": 3600,
+    }
+    first = admins_only(make_app(**settings))
+    second = (
+        first.application.test_client() if in_one_process else admins_only(make_app(**settings))
+    )
+    record = simulator.users["zhang"].memberships[simulator.application.corp_id]
+    record.admin = True
+    for browser in (first, second):
+        simulator.sign_in(browser, "zhang")
+        assert browser.get("/admin").text == "inside"
+    record.admin = False
+    for _ in range(24):
+        later(3601)
+        simulator.advance(3601)
+        assert [browser.get("/admin").status_code for browser in (second, first)] == [403, 403]
+
+
+def test_a_demoted_administrator_loses_the_role_where_dingtalk_takes_neither_token(
+    make_app: AppFactory, simulator: DingTalkSimulator, later: Later
+) -> None:
+    """The record is asked with the application's own."""
+    browser = admins_only(
+        make_app(
+            DINGTALK_MEMBERS_ONLY=True,
+            DINGTALK_EMPLOYEE_PROFILE=True,
+            DINGTALK_REVALIDATE_AFTER=AFTER,
+        )
+    )
+    record = simulator.users["zhang"].memberships[simulator.application.corp_id]
+    record.admin = True
+    simulator.sign_in(browser, "zhang")
+    simulator.fail("userAccessToken", **DEAD)
+    simulator.fail("users/me", **REFUSED)
+    later(AFTER + 1)
+    assert browser.get("/admin").text == "inside"
+    record.admin = False
+    later(AFTER + 1)
+    assert browser.get("/admin").status_code == 403
+    assert browser.get("/report").status_code == 200
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+def test_who_is_no_member_is_out_at_once_whatever_else_fails(
+    make_app: AppFactory, simulator: DingTalkSimulator, later: Later, failure: dict[str, Any]
+) -> None:
+    """Neither tokens nor profile nor record are needed to know it."""
+    browser = make_app(
+        DINGTALK_MEMBERS_ONLY=True,
+        DINGTALK_EMPLOYEE_PROFILE=True,
+        DINGTALK_REVALIDATE_AFTER=AFTER,
+        DINGTALK_TIMEOUT=(1, 1),
+    ).test_client()
+    simulator.sign_in(browser, "zhang")
+    simulator.leave("zhang")
+    for endpoint in ("userAccessToken", "users/me"):
+        simulator.fail(endpoint, times=None, **failure)
+    simulator.fail("user/get", times=None, code=-1)
+    later(AFTER + 1)
+    assert browser.get("/report").status_code == 302
+    assert browser.get("/").text == "nobody"
+
+
+@pytest.mark.parametrize("endpoint", ["userAccessToken", "users/me"])
+@pytest.mark.parametrize("how", [{"throttled": True}, {"throttled": "ban"}, {"timeout": True}])
+def test_what_stalls_one_question_suspends_the_question_of_membership_for_nobody(
+    app: Flask,
+    member: FlaskClient,
+    simulator: DingTalkSimulator,
+    later: Later,
+    endpoint: str,
+    how: dict[str, Any],
+) -> None:
+    """Neither for the one whose refresh or profile it was, nor for others."""
+    other = app.test_client()
+    simulator.sign_in(other, "li")
+    simulator.fail(endpoint, times=None, **how)
+    later(AFTER + 1)
+    assert member.get("/report").status_code == 200
+    simulator.leave("li")
+    assert other.get("/report").status_code == 302
+    simulator.leave("zhang")
+    later(AFTER + 1)
+    assert member.get("/report").status_code == 302
+
+
+# --- Tokens that DingTalk does not take any more, where membership is not asked ------------------
+
+
+@pytest.fixture
+def guest(make_app: AppFactory, simulator: DingTalkSimulator) -> FlaskClient:
+    """Open a browser with somebody signed in to a site that is open to everybody."""
+    browser = make_app(DINGTALK_REVALIDATE_AFTER=AFTER).test_client()
+    simulator.sign_in(browser, "zhang")
+    simulator.calls.clear()
+    return browser
+
+
+def test_dead_tokens_end_a_sign_in_after_a_minute_and_not_at_once(
+    guest: FlaskClient, simulator: DingTalkSimulator, later: Later
+) -> None:
+    """Another process may have renewed the pair, and the browser be about to bring it."""
+    simulator.fail("userAccessToken", **DEAD)
+    simulator.fail("users/me", **REFUSED)
+    later(AFTER + 1)
+    assert guest.get("/report").status_code == 200
+    assert called(simulator) == ["refresh_token", "users/me"]
+    later(55)
+    assert guest.get("/report").status_code == 200
+    assert called(simulator) == ["refresh_token", "users/me"]
+    later(6)
+    assert guest.get("/report").status_code == 302
+    assert guest.get("/").text == "nobody"
+    assert called(simulator).count("refresh_token") == 1
+
+
+def test_a_newer_pair_that_arrives_within_that_minute_saves_the_sign_in(
+    make_app: AppFactory, guest: FlaskClient, simulator: DingTalkSimulator, later: Later
+) -> None:
+    """It was renewed in another process; this one was merely slower."""
+    elsewhere = make_app(DINGTALK_REVALIDATE_AFTER=AFTER).test_client()
+    cookie = guest.get_cookie("session")
+    assert cookie is not None
+    elsewhere.set_cookie("session", cookie.value)
+    later(AFTER + 1)
+    assert elsewhere.get("/report").status_code == 200
+    assert guest.get("/report").status_code == 200
+    newer = elsewhere.get_cookie("session")
+    assert newer is not None
+    assert newer.value != cookie.value
+    later(30)
+    guest.set_cookie("session", newer.value)
+    assert guest.get("/").text == "张三"
+    later(31)
+    assert guest.get("/report").status_code == 200
+    assert guest.get("/call").status_code == 200
+
+
+def test_that_minute_counts_also_where_the_check_is_long_overdue(
+    make_app: AppFactory, guest: FlaskClient, simulator: DingTalkSimulator, later: Later
+) -> None:
+    """After the weekend, two requests of one page reach two processes."""
+    elsewhere = make_app(DINGTALK_REVALIDATE_AFTER=AFTER).test_client()
+    cookie = guest.get_cookie("session")
+    assert cookie is not None
+    elsewhere.set_cookie("session", cookie.value)
+    later(2 * 86_400)
+    simulator.advance(2 * 86_400)
+    assert elsewhere.get("/report").status_code == 200
+    for _ in range(3):
+        response = guest.get("/report")
+        assert response.status_code == 200
+        assert "Set-Cookie" not in response.headers
+    assert called(simulator).count("refresh_token") == 2
+    later(61)
+    assert guest.get("/report").status_code == 302
+
+
+def test_an_access_token_that_is_still_good_keeps_somebody_whose_refresh_is_refused(
+    guest: FlaskClient, simulator: DingTalkSimulator, later: Later
+) -> None:
+    """DingTalk vouches for them with it, until it ends after two hours."""
+    simulator.fail("userAccessToken", **DEAD)
+    for _ in range(7):
+        later(AFTER + 1)
+        assert guest.get("/report").status_code == 200
+    later(AFTER + 1)
+    assert guest.get("/report").status_code == 302
+
+
+# --- An orderly end, in a world that is not ------------------------------------------------------
+
+
+def test_a_clock_that_is_set_back_during_a_check_makes_no_loop(
+    stub: StubDingTalk, later: Later
+) -> None:
+    """The check counts as never made, and is made once more; that is all."""
+    browser = site_on(stub, DINGTALK_REVALIDATE_AFTER=AFTER).test_client()
+    sign_in_with(browser)
+
+    def set_back(asked: Asked) -> Answer:
+        later(-7000)
+        stub.token = Answer(TOKEN)
+        return Answer(TOKEN)
+
+    later(AFTER + 1)
+    stub.asked.clear()
+    stub.token = set_back
+    for _ in range(5):
+        assert browser.get("/report").status_code == 200
+    assert len(stub.asked) <= 4
+
+
+@pytest.mark.parametrize("seconds", [-30, -3600, -10 * 86_400])
+def test_a_clock_that_is_set_back_between_checks_costs_one_check_at_most(
+    app: Flask, simulator: DingTalkSimulator, later: Later, seconds: int
+) -> None:
+    """Somebody checked in the future may have left since."""
+    # Flask takes no cookie of its own that was signed in the future.
+    app.config.update(SESSION_TYPE="cachelib", SESSION_CACHELIB=SimpleCache())
+    Session(app)
+    member = app.test_client()
+    simulator.sign_in(member, "zhang")
+    simulator.calls.clear()
+    later(seconds)
+    for _ in range(5):
+        assert member.get("/report").status_code == 200
+    assert called(simulator).count("getbyunionid") == (0 if seconds == -30 else 1)
+
+
+def test_beyond_the_grace_one_request_asks_and_no_other(
+    app: Flask, member: FlaskClient, simulator: DingTalkSimulator, later: Later
+) -> None:
+    """Not one after the other, each holding its thread: the sign-in has ended."""
+    simulator.fail("getbyunionid", timeout=True, times=None)
+    later(AFTER + GRACE + 1)
+    assert load_at_once(app, member, "/report", 10) == [302] * 10
+    asked = len(called(simulator))
+    for _ in range(5):
+        assert member.get("/report").status_code == 302
+    assert len(called(simulator)) == asked == 1
+
+
+def test_beyond_the_grace_a_dingtalk_out_of_reach_is_not_waited_for_by_each_person(
+    app: Flask, member: FlaskClient, simulator: DingTalkSimulator, later: Later
+) -> None:
+    """One found out for all."""
+    other = app.test_client()
+    simulator.sign_in(other, "li")
+    simulator.calls.clear()
+    simulator.fail("getbyunionid", timeout=True, times=None)
+    later(AFTER + GRACE + 1)
+    assert member.get("/report").status_code == 302
+    assert other.get("/report").status_code == 302
+    assert called(simulator) == ["getbyunionid"]
+
+
+@pytest.mark.parametrize("signal", [token_refreshed, user_logged_out], ids=["tokens", "end"])
+def test_a_listener_may_ask_guards_and_call_dingtalk_during_a_check(
+    app: Flask, member: FlaskClient, simulator: DingTalkSimulator, later: Later, signal: Any
+) -> None:
+    """Nobody waits for a check that is waiting for them."""
+    heard: list[Any] = []
+    dingtalk = app.extensions["dingtalk"]
+
+    def listen(sender: Flask, **facts: Any) -> None:
+        refused = dingtalk.refusal() is not None
+        heard.append((refused, login_required(lambda: "inside")() == "inside"))
+        if not refused:
+            heard.append(dingtalk.get("/v1.0/contact/users/me").status_code)
+
+    if signal is user_logged_out:
+        simulator.leave("zhang")
+    later(AFTER + 1)
+    with signal.connected_to(listen, app):
+        status = member.get("/report").status_code
+    if signal is user_logged_out:
+        assert (status, heard) == (302, [(True, False)])
+    else:
+        assert (status, heard) == (200, [(False, True), 200])
+        assert called(simulator).count("refresh_token") == 1
+
+
+def test_the_rule_of_a_view_may_ask_another_guard(
+    app: Flask, member: FlaskClient, simulator: DingTalkSimulator, later: Later
+) -> None:
+    """During the first request after a check was due."""
+    seen: list[Any] = []
+
+    def rule(user: DingTalkUser) -> bool:
+        seen.append(app.extensions["dingtalk"].refusal())
+        return True
+
+    later(AFTER + 1)
+    with member:
+        member.get("/")
+        assert login_required(check=rule)(lambda: "inside")() == "inside"
+    assert seen == [None]
+    assert called(simulator) == ["getbyunionid", "refresh_token", "users/me"]
+
+
+def test_a_check_and_a_call_that_cross_renew_the_tokens_once(
+    app: Flask, member: FlaskClient, simulator: DingTalkSimulator, later: Later
+) -> None:
+    """Both find the access token ended at the same moment."""
+    later(7200)
+    simulator.advance(7200)
+    cookie = member.get_cookie("session")
+    assert cookie is not None
+
+    def load(path: str) -> int:
+        tab = app.test_client()
+        tab.set_cookie("session", cookie.value)
+        return tab.get(path).status_code
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(load, ["/report", "/call"] * 4)) == [200] * 8
+    assert called(simulator).count("refresh_token") == 1
+    assert member.get("/call").status_code == 200
+
+
+def test_pairs_that_follow_each_other_in_a_circle_make_no_loop(
+    stub: StubDingTalk, later: Later
+) -> None:
+    """DingTalk gives a pair that was there before, and its access token has ended."""
+
+    def next_pair(asked: Asked) -> Answer:
+        number = 2 if b"first" in asked.body else 1
+        name = {1: "first", 2: "second"}[number]
+        return Answer(TOKEN | {"accessToken": name, "refreshToken": name, "expireIn": 1})
+
+    stub.token = next_pair
+    browser = site_on(stub, DINGTALK_REVALIDATE_AFTER=AFTER).test_client()
+    sign_in_with(browser)
+    stub.asked.clear()
+    for _ in range(4):
+        later(AFTER + 1)
+        assert browser.get("/call").status_code in (200, 401)
+    assert len(stub.asked) <= 30

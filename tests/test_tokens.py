@@ -6,12 +6,13 @@ import io
 import json
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from flask import Flask, jsonify
+from flask import Flask, copy_current_request_context, jsonify, request, stream_with_context
 from flask.testing import FlaskClient
 from flask.typing import ResponseReturnValue
 from requests.exceptions import InvalidJSONError
@@ -29,7 +30,7 @@ from flask_dingtalk import (
 from flask_dingtalk.testing import DingTalkSimulator, signed_in
 
 from .helpers import AppFactory, Later, called, load_at_once
-from .stub import TOKEN, Answer, Asked, StubDingTalk
+from .stub import PROFILE, TOKEN, Answer, Asked, StubDingTalk
 
 TWO_HOURS = 7200
 
@@ -610,3 +611,382 @@ def test_a_timeout_of_ones_own_is_kept(as_user: DingTalk, stub: StubDingTalk) ->
         as_user.get("/v1.0/contact/x", timeout=0.2)
     release.set()
     assert caught.value.code == 504
+
+
+# --- Where a new pair could not be kept ----------------------------------------------------------
+
+
+Where = Callable[[Flask, Callable[[], str]], Callable[..., Any]]
+
+
+def in_a_stream(app: Flask, call: Callable[[], str]) -> Callable[..., Any]:
+    """Call while the response streams: its headers are out."""
+
+    def view() -> Any:
+        def parts() -> Iterator[str]:
+            yield "begun, "
+            yield call()
+
+        return app.response_class(stream_with_context(parts()))
+
+    return view
+
+
+def in_a_thread(app: Flask, call: Callable[[], str]) -> Callable[..., Any]:
+    """Call from a thread that got a copy of the request."""
+
+    def view() -> str:
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(copy_current_request_context(call)).result()
+
+    return view
+
+
+def in_a_websocket(app: Flask, call: Callable[[], str]) -> Callable[..., Any]:
+    """Call from the view of a websocket, whose handshake is over."""
+
+    def view() -> str:
+        request.environ["HTTP_UPGRADE"] = "WebSocket"
+        return call()
+
+    return view
+
+
+def at_the_teardown(app: Flask, call: Callable[[], str]) -> Callable[..., Any]:
+    """Call when the request is over and its response has been sent."""
+    heard: list[str] = []
+    app.config["HEARD"] = heard
+
+    @app.teardown_request
+    def note(error: BaseException | None) -> None:
+        if request.path == "/late":
+            heard.append(call())
+
+    return lambda: ""
+
+
+WHERE = [
+    pytest.param(in_a_stream, id="a stream"),
+    pytest.param(in_a_thread, id="a thread"),
+    pytest.param(in_a_websocket, id="a websocket"),
+    pytest.param(at_the_teardown, id="a teardown function"),
+]
+
+
+def page_there(
+    app: Flask, where: Where, work: Callable[[], str] | None = None
+) -> Callable[[FlaskClient], str]:
+    """Add a page that calls DingTalk at such a place; return what loads it and tells what came."""
+    dingtalk: DingTalk = app.extensions["dingtalk"]
+
+    def call() -> str:
+        try:
+            return str(dingtalk.get("/v1.0/contact/users/me").json()["nick"])
+        except DingTalkError as error:
+            return error.error_code
+
+    app.add_url_rule("/late", "late", where(app, work or call))
+
+    def load(browser: FlaskClient) -> str:
+        text = browser.get("/late").text
+        return ", ".join([text, *app.config.get("HEARD", ())]).removeprefix(", ")
+
+    return load
+
+
+@pytest.mark.parametrize("where", WHERE)
+def test_a_pair_that_could_not_be_kept_is_not_fetched(
+    app: Flask, simulator: DingTalkSimulator, later: Later, where: Where
+) -> None:
+    """The call raises, and the refresh token is still good for the next request."""
+    load = page_there(app, where)
+    browser = app.test_client()
+    simulator.sign_in(browser, "zhang")
+    simulator.calls.clear()
+    later(TWO_HOURS)
+    assert load(browser).endswith("api_error")
+    assert called(simulator) == []
+    assert browser.get("/call").status_code == 200
+    assert called(simulator) == ["refresh_token", "users/me"]
+
+
+@pytest.mark.parametrize("where", WHERE)
+def test_a_token_that_dingtalk_refuses_there_is_not_renewed_either(
+    app: Flask, simulator: DingTalkSimulator, where: Where
+) -> None:
+    """It looked good, but DingTalk knows better."""
+    load = page_there(app, where)
+    browser = app.test_client()
+    simulator.sign_in(browser, "zhang")
+    simulator.calls.clear()
+    simulator.advance(TWO_HOURS)
+    assert load(browser).endswith("api_error")
+    assert called(simulator) == ["users/me"]
+
+
+@pytest.mark.parametrize("where", WHERE)
+def test_a_call_that_need_not_refresh_works_there(
+    app: Flask, simulator: DingTalkSimulator, where: Where
+) -> None:
+    """Nothing has to be kept."""
+    load = page_there(app, where)
+    browser = app.test_client()
+    simulator.sign_in(browser, "zhang")
+    assert load(browser).endswith("张三")
+
+
+@pytest.mark.parametrize("where", WHERE)
+def test_a_check_there_leaves_the_tokens_alone(
+    make_app: AppFactory, simulator: DingTalkSimulator, later: Later, where: Where
+) -> None:
+    """Membership and profile are asked all the same."""
+    app = make_app(DINGTALK_MEMBERS_ONLY=True, DINGTALK_REVALIDATE_AFTER=900)
+    dingtalk: DingTalk = app.extensions["dingtalk"]
+    load = page_there(app, where, lambda: "let in" if dingtalk.refusal() is None else "refused")
+    browser = app.test_client()
+    simulator.sign_in(browser, "zhang")
+    simulator.calls.clear()
+    later(901)
+    assert load(browser).endswith("let in")
+    assert called(simulator) == ["getbyunionid", "users/me"]
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        pytest.param("plain", id="a view"),
+        pytest.param("async", id="an async view"),
+        pytest.param("consumed", id="a stream that the view itself reads"),
+        pytest.param("before", id="before_request"),
+        pytest.param("after", id="after_request"),
+        pytest.param("error", id="an error handler"),
+    ],
+)
+def test_everywhere_else_a_new_pair_is_kept(
+    make_app: AppFactory, simulator: DingTalkSimulator, later: Later, view: str
+) -> None:
+    """Another process can go on with it."""
+    app = make_app()
+    app.testing = False
+    dingtalk: DingTalk = app.extensions["dingtalk"]
+
+    def call() -> str:
+        return str(dingtalk.get("/v1.0/contact/users/me").json()["nick"])
+
+    def plain() -> str:
+        if view == "error":
+            raise ZeroDivisionError
+        if view == "consumed":
+            return "".join(stream_with_context(call() for _ in range(1)))
+        return call() if view == "plain" else ""
+
+    async def as_async() -> str:
+        return call()
+
+    app.add_url_rule("/there", "there", as_async if view == "async" else plain)
+    if view == "before":
+        app.before_request(lambda: call() if request.path == "/there" else None)
+    elif view == "after":
+        app.after_request(lambda response: (request.path == "/there" and call(), response)[1])
+    elif view == "error":
+        app.register_error_handler(500, lambda error: (call(), 500))
+    browser = app.test_client()
+    simulator.sign_in(browser, "zhang")
+    later(TWO_HOURS)
+    simulator.advance(TWO_HOURS)
+    browser.get("/there")
+    elsewhere = make_app().test_client()
+    cookie = browser.get_cookie("session")
+    assert cookie is not None
+    elsewhere.set_cookie("session", cookie.value)
+    simulator.calls.clear()
+    assert elsewhere.get("/call").status_code == 200
+    assert called(simulator) == ["users/me"]
+
+
+# --- With a token in hand ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def token_in_hand(app: Flask, simulator: DingTalkSimulator) -> DingTalkToken:
+    """Keep the tokens of somebody who signed in, as a site does for its jobs."""
+    kept: list[DingTalkToken] = []
+    app.extensions["dingtalk"].on_login(lambda user, token: kept.append(token))
+    simulator.sign_in(app.test_client(), "zhang")
+    simulator.calls.clear()
+    return kept[0]
+
+
+def in_job(app: Flask, job: Callable[[], Any]) -> Any:
+    """Run a job in a thread with an application context and no request."""
+
+    def run() -> Any:
+        with app.app_context():
+            return job()
+
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(run).result()
+
+
+def test_as_user_calls_as_that_user_outside_of_a_request(
+    app: Flask, token_in_hand: DingTalkToken, simulator: DingTalkSimulator
+) -> None:
+    """In a job, say."""
+    user = app.extensions["dingtalk"].as_user(token_in_hand)
+    assert in_job(app, lambda: user.get("/v1.0/contact/users/me").json()["nick"]) == "张三"
+    assert user.token == token_in_hand
+    assert called(simulator) == ["users/me"]
+
+
+def test_as_user_refreshes_and_hands_the_new_pair_to_its_owner(
+    app: Flask, token_in_hand: DingTalkToken, simulator: DingTalkSimulator, later: Later
+) -> None:
+    """No signal is sent: the caller knows, and keeps ``token``."""
+    heard: list[Any] = []
+
+    def listen(sender: Flask, **facts: Any) -> None:
+        heard.append(facts)
+
+    later(TWO_HOURS)
+    user = app.extensions["dingtalk"].as_user(token_in_hand)
+    with token_refreshed.connected_to(listen):
+        assert in_job(app, lambda: user.get("/v1.0/contact/users/me").status_code) == 200
+    assert called(simulator) == ["refresh_token", "users/me"]
+    assert user.token != token_in_hand
+    assert not user.token.is_expired()
+    assert heard == []
+    again = app.extensions["dingtalk"].as_user(user.token)
+    assert in_job(app, lambda: again.get("/v1.0/contact/users/me").status_code) == 200
+    assert called(simulator) == ["refresh_token", "users/me", "users/me"]
+
+
+def test_as_user_refreshes_a_token_that_dingtalk_refuses(
+    app: Flask, token_in_hand: DingTalkToken, simulator: DingTalkSimulator
+) -> None:
+    """And makes the call once more."""
+    simulator.advance(TWO_HOURS)
+    user = app.extensions["dingtalk"].as_user(token_in_hand)
+    assert in_job(app, lambda: user.get("/v1.0/contact/users/me").status_code) == 200
+    assert called(simulator) == ["users/me", "refresh_token", "users/me"]
+
+
+def test_as_user_with_dead_tokens_is_login_required(
+    app: Flask, token_in_hand: DingTalkToken, simulator: DingTalkSimulator, later: Later
+) -> None:
+    """Only the user can help."""
+    later(31 * 86_400)
+    simulator.advance(31 * 86_400)
+    user = app.extensions["dingtalk"].as_user(token_in_hand)
+    for _ in range(2):
+        with pytest.raises(LoginRequired):
+            in_job(app, lambda: user.get("/v1.0/contact/users/me"))
+    assert called(simulator) == ["refresh_token"]
+    assert user.token == token_in_hand
+
+
+def test_two_jobs_with_one_token_refresh_it_once(
+    app: Flask, token_in_hand: DingTalkToken, simulator: DingTalkSimulator, later: Later
+) -> None:
+    """Twenty at once, each with an object of its own."""
+    later(TWO_HOURS)
+    users = [app.extensions["dingtalk"].as_user(token_in_hand) for _ in range(20)]
+
+    def job(user: Any) -> int:
+        with app.app_context():
+            return int(user.get("/v1.0/contact/users/me").status_code)
+
+    with ThreadPoolExecutor(20) as pool:
+        assert list(pool.map(job, users)) == [200] * 20
+    assert called(simulator).count("refresh_token") == 1
+    assert len({user.token.access_token for user in users}) == 1
+
+
+def test_a_job_that_kept_an_old_pair_for_days_finds_the_newest(
+    app: Flask, token_in_hand: DingTalkToken, simulator: DingTalkSimulator, later: Later
+) -> None:
+    """Others have renewed it several times since."""
+    dingtalk: DingTalk = app.extensions["dingtalk"]
+    busy, sleeper = dingtalk.as_user(token_in_hand), dingtalk.as_user(token_in_hand)
+    for _ in range(4):
+        later(TWO_HOURS)
+        simulator.advance(TWO_HOURS)
+        in_job(app, lambda: busy.get("/v1.0/contact/users/me"))
+    simulator.calls.clear()
+    assert in_job(app, lambda: sleeper.get("/v1.0/contact/users/me").status_code) == 200
+    assert sleeper.token == busy.token
+    assert called(simulator) == ["users/me"]
+
+
+def test_as_user_in_a_request_leaves_the_session_alone(
+    app: Flask, simulator: DingTalkSimulator, later: Later
+) -> None:
+    """Whoever is signed in there may be somebody else."""
+    kept: list[DingTalkToken] = []
+    dingtalk: DingTalk = app.extensions["dingtalk"]
+    dingtalk.on_login(lambda user, token: kept.append(token))
+
+    @app.get("/as-li")
+    def as_li() -> str:
+        return str(dingtalk.as_user(kept[0]).get("/v1.0/contact/users/me").json()["nick"])
+
+    simulator.sign_in(app.test_client(), "li")
+    browser = app.test_client()
+    simulator.sign_in(browser, "zhang")
+    later(TWO_HOURS)
+    response = browser.get("/as-li")
+    assert response.text == "李四"
+    assert "Set-Cookie" not in response.headers
+    assert browser.get("/").text == "张三"
+
+
+# --- As the application --------------------------------------------------------------------------
+
+
+def test_as_app_calls_with_the_applications_own_token(
+    app: Flask, simulator: DingTalkSimulator
+) -> None:
+    """The old API by a form, without a request and without anybody signed in."""
+    union_id = simulator.users["zhang"].union_id
+
+    def job() -> Any:
+        as_app = app.extensions["dingtalk"].as_app
+        return as_app.post("/topapi/user/getbyunionid", data={"unionid": union_id}).json()
+
+    record = simulator.users["zhang"].memberships[simulator.application.corp_id]
+    assert in_job(app, job)["result"]["userid"] == record.user_id
+    assert called(simulator) == ["accessToken", "getbyunionid"]
+
+
+@pytest.mark.parametrize("method", ["get", "post", "put", "patch", "delete"])
+def test_as_app_has_a_short_form_for_each_method_of_the_new_api(
+    stub: StubDingTalk, method: str
+) -> None:
+    """As ``dingtalk`` itself has."""
+    app = stub_app(stub)
+    with app.app_context():
+        answer = getattr(app.extensions["dingtalk"].as_app, method)("/v1.0/contact/x")
+    assert answer.json() == PROFILE
+    asked = stub.asked[-1]
+    assert (asked.method, asked.path) == (method.upper(), "/v1.0/contact/x")
+    assert asked.headers["x-acs-dingtalk-access-token"] == TOKEN["accessToken"]
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments"),
+    [
+        pytest.param("get", {}, id="GET"),
+        pytest.param("post", {}, id="no form"),
+        pytest.param("post", {"json": {"a": 1}}, id="JSON"),
+        pytest.param("post", {"data": "a=1"}, id="a text"),
+        pytest.param("post", {"data": {"a": 1}, "params": {"b": 2}}, id="a query beside it"),
+        pytest.param("post", {"data": {"access_token": "mine"}}, id="a token in the form"),
+        pytest.param("put", {"data": {"a": 1}}, id="PUT"),
+    ],
+)
+def test_as_app_takes_nothing_but_a_form_for_the_old_api(
+    app: Flask, simulator: DingTalkSimulator, method: str, arguments: dict[str, Any]
+) -> None:
+    """Its token travels in that form; DingTalk is not asked for anything else."""
+    with app.app_context(), pytest.raises(TypeError):
+        getattr(app.extensions["dingtalk"].as_app, method)("/topapi/v2/user/get", **arguments)
+    assert called(simulator) == []
