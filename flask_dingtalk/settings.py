@@ -1,8 +1,11 @@
 """The ``DINGTALK_*`` settings, read once into one frozen object.
 
-``app.config.from_prefixed_env()`` hands them over as parsed JSON: a secret of digits arrives as a
-number, ``False`` as text (JSON says ``false``), a list as a list or as comma-separated text. Each
-form is either understood or refused by the setting's name; a value is never guessed at.
+``app.config.from_prefixed_env()`` parses environment variables as JSON: a secret made of digits
+arrives as a number, ``False`` as text (JSON says ``false``), and a list as a list or as
+comma-separated text. The readers below accept each of these forms. They refuse any other by the
+setting's name and never guess.
+
+To add a setting, add a field to ``Settings``: its type, its reader and its default.
 """
 
 from __future__ import annotations
@@ -10,10 +13,10 @@ from __future__ import annotations
 import ipaddress
 import math
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, field, fields
 from difflib import SequenceMatcher
-from typing import Any, Final, NoReturn, Self
+from typing import Annotated, Any, Final, NoReturn, Self, get_type_hints
 from urllib.parse import urlsplit
 
 from .api import wire
@@ -26,73 +29,76 @@ _WHERE_CREDENTIALS: Final = (
 )
 
 _WHERE_CORP_ID: Final = "the console's home page (open-dev.dingtalk.com) shows it"
-#: How alike two names have to be, from 0 to 1, for one to be taken for a slip of the pen.
+#: From 0 to 1: names at least this similar count as misspelt.
 _LIKENESS: Final = 0.85
-#: Settings of a later version. Ignored, they would promise what does not happen.
+#: Settings of a later version. A site that sets one relies on what this version does not do.
 _COMING: Final = (
     *("DINGTALK_STORE", "DINGTALK_EVENT_TOKEN", "DINGTALK_EVENT_AES_KEY"),
     "DINGTALK_TRUSTED_ORIGINS",
 )
-#: Seconds; a page that takes longer is lost anyway, and sockets know no much larger numbers.
+#: Seconds. No visitor waits longer, and sockets overflow at much larger numbers.
 _MAX_TIMEOUT: Final = 600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What the developer decided, checked. One field for each setting, without its prefix."""
+    """The settings after checking: one field for each, under its name without the prefix.
 
-    client_id: str
-    client_secret: str = field(repr=False)
-    scope: str = wire.SCOPE_OPENID
-    redirect_uri: str | None = None
-    corp_id: str | None = None
-    org_type: str | None = None
-    exclusive_login: bool = False
-    exclusive_corp_id: str | None = None
-    allowed_corp_ids: frozenset[str] | None = None
-    login_redirect: str = "/"
-    logout_redirect: str = "/"
-    login_page: bool = False
-    in_app_login: bool = False
-    #: ``None``: not decided, which admits everybody with a warning.
-    members_only: bool | None = None
-    employee_profile: bool = False
+    The annotation names the function that reads the value from the config. A field without a
+    default is a required setting.
+    """
+
+    client_id: Annotated[str, _credential]
+    client_secret: Annotated[str, _credential] = field(repr=False)
+    scope: Annotated[str, _scope] = wire.SCOPE_OPENID
+    redirect_uri: Annotated[str | None, _url] = None
+    corp_id: Annotated[str | None, _corp_id] = None
+    org_type: Annotated[str | None, _org_type] = None
+    exclusive_login: Annotated[bool, _flag] = False
+    exclusive_corp_id: Annotated[str | None, _corp_id] = None
+    allowed_corp_ids: Annotated[frozenset[str] | None, _corp_ids] = None
+    login_redirect: Annotated[str, _landing] = "/"
+    logout_redirect: Annotated[str, _landing] = "/"
+    login_page: Annotated[bool, _flag] = False
+    in_app_login: Annotated[bool, _flag] = False
+    #: ``None`` means undecided: everybody is admitted, with a warning at start.
+    members_only: Annotated[bool | None, _flag] = None
+    employee_profile: Annotated[bool, _flag] = False
     #: Seconds.
-    revalidate_after: float | None = None
+    revalidate_after: Annotated[float | None, _number] = None
     #: Seconds.
-    revalidate_grace: float = 3600
+    revalidate_grace: Annotated[float, _number_or_zero] = 3600
     #: Seconds.
-    sign_in_lifetime: float = 30 * 86_400
+    sign_in_lifetime: Annotated[float, _number] = 30 * 86_400
     #: Seconds.
-    state_lifetime: float = 600
-    #: Seconds to connect and to wait for each part of an answer; their sum bounds a whole call.
-    timeout: tuple[float, float] = (3.05, 10.0)
-    authorize_url: str = wire.AUTHORIZE_URL
-    api_base_url: str = wire.API_BASE_URL
-    oapi_base_url: str = wire.OAPI_BASE_URL
-    qr_script_url: str = wire.QR_SCRIPT_URL
-    jsapi_url: str = wire.JSAPI_URL
+    state_lifetime: Annotated[float, _number] = 600
+    #: Seconds to connect, and seconds to wait for each part of an answer. Their sum limits a call.
+    timeout: Annotated[tuple[float, float], _timeout] = (3.05, 10.0)
+    authorize_url: Annotated[str, _dingtalk_url] = wire.AUTHORIZE_URL
+    api_base_url: Annotated[str, _base_url] = wire.API_BASE_URL
+    oapi_base_url: Annotated[str, _base_url] = wire.OAPI_BASE_URL
+    qr_script_url: Annotated[str, _dingtalk_url] = wire.QR_SCRIPT_URL
+    jsapi_url: Annotated[str, _dingtalk_url] = wire.JSAPI_URL
 
     @property
     def is_open_to_all(self) -> bool:
-        """Whether anybody with a DingTalk account may come in, and nobody has said so."""
+        """Whether anybody with a DingTalk account may sign in, without the site having said so."""
         return self.members_only is None and self.allowed_corp_ids is None
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """Read the settings from a Flask config.
+        """Read the settings from a Flask config; ``None`` counts as not set.
 
-        Raises ``ConfigurationError``, with the setting's name, for one that is missing or
-        malformed, for a name that resembles a setting and is none, or for two that contradict each
-        other.
+        Raises ``ConfigurationError`` that names the setting if one is missing or malformed, if a
+        name looks like a misspelt setting, or if two settings contradict each other.
         """
         _refuse_misspelt_names(config)
-        read = {name: config.get(_PREFIX + name.upper()) for name in _READERS}
-        values: dict[str, Any] = {
-            name: _READERS[name](_PREFIX + name.upper(), value)
-            for name, value in read.items()
-            if value is not None or name in _REQUIRED
-        }
+        values: dict[str, Any] = {}
+        for each in fields(cls):
+            key = _PREFIX + each.name.upper()
+            value = config.get(key)
+            if value is not None or each.default is MISSING:
+                values[each.name] = _READERS[each.name](key, value)
         if values.get("exclusive_corp_id") and not values.get("exclusive_login"):
             _refuse(
                 "DINGTALK_EXCLUSIVE_CORP_ID",
@@ -104,18 +110,20 @@ class Settings:
         ):
             _refuse(
                 "DINGTALK_CORP_ID",
-                "is not among DINGTALK_ALLOWED_CORP_IDS: whom it preselects would be refused",
+                "is not among DINGTALK_ALLOWED_CORP_IDS: people would sign in with the "
+                "organisation that it preselects, and be refused",
                 "add it there, or preselect another organisation",
             )
         if "allowed_corp_ids" in values:
-            # Which organisation was chosen comes with this scope alone.
+            # Only with this scope does DingTalk say which organisation the user chose.
             values["scope"] = wire.SCOPE_OPENID_CORPID
         settings = cls(**values)
         if settings.in_app_login and settings.corp_id is None:
             _refuse(
                 "DINGTALK_IN_APP_LOGIN",
-                "needs DINGTALK_CORP_ID: the client wants to know for which organisation",
-                f"set DINGTALK_CORP_ID to the application's own; {_WHERE_CORP_ID}",
+                "needs DINGTALK_CORP_ID: the client issues codes for one organisation",
+                f"set DINGTALK_CORP_ID to the organisation that owns the application; "
+                f"{_WHERE_CORP_ID}",
             )
         if settings.login_page:
             settings.check_qr("DINGTALK_LOGIN_PAGE")
@@ -124,7 +132,8 @@ class Settings:
     def check_qr(self, what: str) -> None:
         """Raise ``ConfigurationError`` if DingTalk's QR code cannot work with these settings.
 
-        ``what`` names what asks for the code. [obtain-identity-credentials]
+        ``what`` goes into the error: the setting or function that shows the code.
+        [obtain-identity-credentials]
         """
         if self.scope == wire.SCOPE_OPENID_CORPID and self.corp_id is None:
             _refuse(
@@ -145,9 +154,9 @@ class Settings:
 
 
 def _refuse_misspelt_names(config: Mapping[str, Any]) -> None:
-    """Raise ``ConfigurationError`` for a ``DINGTALK_*`` name that resembles a setting.
+    """Raise ``ConfigurationError`` for a ``DINGTALK_*`` name that looks like a misspelt setting.
 
-    Ignored, ``DINGTALK_ONLY_MEMBERS`` would open the site to everybody.
+    If ``DINGTALK_ONLY_MEMBERS`` were ignored, the site would be open to everybody.
     """
     for name in config:
         if name in _COMING:
@@ -158,12 +167,12 @@ def _refuse_misspelt_names(config: Mapping[str, Any]) -> None:
                 _refuse(
                     name,
                     f"is not a setting of Flask-DingTalk; {meant} resembles it",
-                    f"write {meant}, or choose another name if it is the site's own",
+                    f"write {meant}, or rename it if it is a setting of the site",
                 )
 
 
 def _resembled(name: str) -> str | None:
-    """Return the setting that ``name`` resembles: in its letters, or in its words in any order."""
+    """Return the setting that ``name`` resembles, by its letters or by its words in any order."""
     words = sorted(name.split("_"))
     best, best_likeness = None, 0.0
     for known in (reader.upper() for reader in _READERS):
@@ -185,7 +194,7 @@ def _differ_by_one_word(some: list[str], others: list[str]) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether ``host`` is this machine and nothing else (RFC 5735, RFC 6761 section 6.3)."""
+    """Tell whether ``host`` always means this machine (RFC 5735, RFC 6761 section 6.3)."""
     if host == "localhost":
         return True
     try:
@@ -200,13 +209,13 @@ def _refuse(name: str, problem: str, cure: str) -> NoReturn:
 
 def _text(name: str, value: Any) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
-        # A text of digits, as from_prefixed_env() hands it over.
+        # from_prefixed_env() turns a text of digits into a number.
         return str(value)
     if not isinstance(value, str):
         _refuse(name, "has to be text", "put it in quotes; in the environment, in quotes twice")
     if not value.strip() or value != value.strip() or not value.isprintable():
         _refuse(
-            name, "is empty, or has blanks around it or invisible characters in it", "retype it"
+            name, "is empty, has spaces around it, or contains invisible characters", "retype it"
         )
     return value
 
@@ -216,14 +225,14 @@ def _credential(name: str, value: Any) -> str:
         _refuse(name, "is not set", _WHERE_CREDENTIALS)
     text = _text(name, value)
     if any(character.isspace() for character in text) or not text.isascii():
-        _refuse(name, "has blanks or characters in it that DingTalk never uses", _WHERE_CREDENTIALS)
+        _refuse(name, "contains characters that DingTalk never uses", _WHERE_CREDENTIALS)
     return text
 
 
 def _corp_id(name: str, value: Any) -> str:
     text = _text(name, value)
     if any(character.isspace() or character == "," for character in text) or not text.isascii():
-        _refuse(name, "is no corp id", f"a corp id begins with ding; {_WHERE_CORP_ID}")
+        _refuse(name, "is not a corp id", f"a corp id begins with ding; {_WHERE_CORP_ID}")
     return text
 
 
@@ -259,10 +268,12 @@ def _corp_ids(name: str, value: Any) -> frozenset[str]:
     if not isinstance(value, list | tuple | set | frozenset) or not all(
         isinstance(item, str) for item in value
     ):
-        _refuse(name, "is no list of corp ids", "use a list of texts, or one comma-separated text")
+        _refuse(
+            name, "is not a list of corp ids", "use a list of texts, or one comma-separated text"
+        )
     corp_ids = frozenset(item.strip() for item in value) - {""}
     if not corp_ids:
-        # Taking it for "not set" would open the site to everybody.
+        # If it counted as "not set", the site would be open to everybody.
         _refuse(name, "is empty, which would admit nobody", "name an organisation, or remove it")
     for corp_id in corp_ids:
         _corp_id(name, corp_id)
@@ -276,7 +287,7 @@ def _number(name: str, value: Any) -> float:
         except ValueError:
             value = None
     if isinstance(value, bool) or not isinstance(value, int | float):
-        _refuse(name, "is no number of seconds", "use a number above 0")
+        _refuse(name, "is not a number of seconds", "use a number above 0")
     if not math.isfinite(value) or value <= 0:
         _refuse(name, f"is {value}", "use a number of seconds above 0")
     return value
@@ -292,10 +303,10 @@ def _timeout(name: str, value: Any) -> tuple[float, float]:
     if not isinstance(value, list | tuple):
         value = (value, value)
     if len(value) != 2:
-        _refuse(name, "is no pair of seconds", "use one number, or two: (connect, read)")
+        _refuse(name, "is not a pair of seconds", "use one number, or two: (connect, read)")
     connect, read = (_number(name, item) for item in value)
     if max(connect, read) > _MAX_TIMEOUT:
-        _refuse(name, f"is over {_MAX_TIMEOUT} seconds", "use a few seconds")
+        _refuse(name, f"is more than {_MAX_TIMEOUT} seconds", "use a few seconds")
     return connect, read
 
 
@@ -303,7 +314,7 @@ def _url(name: str, value: Any) -> str:
     text = _text(name, value)
     try:
         parts = urlsplit(text)
-        _ = parts.port  # raises for a port that is no number
+        _ = parts.port  # raises ValueError if it is not a number
     except ValueError:
         parts = urlsplit("")
     if (
@@ -314,7 +325,9 @@ def _url(name: str, value: Any) -> str:
         or "\\" in text
         or any(character.isspace() for character in text)
     ):
-        _refuse(name, "is no absolute http(s) URL without fragment", "write https://host/path")
+        _refuse(
+            name, "is not an absolute http(s) URL without a fragment", "write https://host/path"
+        )
     return text
 
 
@@ -322,14 +335,14 @@ def _dingtalk_url(name: str, value: Any) -> str:
     text = _url(name, value)
     parts = urlsplit(text)
     if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
-        _refuse(name, "is plain http, which shows every secret to the network", "use https")
+        _refuse(name, "is plain http, which sends secrets unencrypted", "use https")
     return text
 
 
 def _base_url(name: str, value: Any) -> str:
     text = _dingtalk_url(name, value)
     if "?" in text:
-        _refuse(name, "has a query", "write scheme and host alone")
+        _refuse(name, "has a query", "write only scheme and host")
     return text.rstrip("/")
 
 
@@ -340,31 +353,8 @@ def _landing(name: str, value: Any) -> str:
     return _url(name, value)
 
 
-_READERS: Final = {
-    "client_id": _credential,
-    "client_secret": _credential,
-    "scope": _scope,
-    "redirect_uri": _url,
-    "corp_id": _corp_id,
-    "org_type": _org_type,
-    "exclusive_login": _flag,
-    "exclusive_corp_id": _corp_id,
-    "allowed_corp_ids": _corp_ids,
-    "members_only": _flag,
-    "employee_profile": _flag,
-    "revalidate_after": _number,
-    "revalidate_grace": _number_or_zero,
-    "sign_in_lifetime": _number,
-    "login_redirect": _landing,
-    "logout_redirect": _landing,
-    "login_page": _flag,
-    "in_app_login": _flag,
-    "state_lifetime": _number,
-    "timeout": _timeout,
-    "authorize_url": _dingtalk_url,
-    "api_base_url": _base_url,
-    "oapi_base_url": _base_url,
-    "qr_script_url": _dingtalk_url,
-    "jsapi_url": _dingtalk_url,
+#: The reader of each setting, from the annotations of ``Settings``.
+_READERS: Final[Mapping[str, Callable[[str, Any], Any]]] = {
+    name: hint.__metadata__[0]
+    for name, hint in get_type_hints(Settings, include_extras=True).items()
 }
-_REQUIRED: Final = ("client_id", "client_secret")

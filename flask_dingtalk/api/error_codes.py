@@ -1,17 +1,18 @@
 """What DingTalk answered: **the table** of its error codes, and how an error is read.
 
-One row for each code, in one table for each of DingTalk's two envelopes: what it means here, and
-what cures it. To support another code, add a row. [server-api-error-codes-1, common-errors,
-how-to-process-api-throttling-on-the-dingtalk-server]
+There is one table for each of DingTalk's two envelopes. It maps a code to a row: the error that it
+becomes and what cures it. To support another code, add a line. [server-api-error-codes-1,
+common-errors, how-to-process-api-throttling-on-the-dingtalk-server]
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
@@ -32,182 +33,234 @@ if TYPE_CHECKING:
     from ..secret import Secret
 
 NONSENSE: Final = (
-    "something else than DingTalk answered (a proxy, a wrong DINGTALK_API_BASE_URL), or DingTalk "
+    "something other than DingTalk answered (a proxy, a wrong DINGTALK_API_BASE_URL), or DingTalk "
     "banned this server's address for five minutes"
 )
 
 
+class Meaning(Enum):
+    """What some codes tell the package to do, besides raising their error."""
+
+    #: The access token was refused; the call may succeed with a new one.
+    TOKEN_REFUSED = auto()
+    #: The application lacks the permission for this call.
+    PERMISSION_MISSING = auto()
+    #: The person is not in the organisation, has left it, or has a disabled account there.
+    NOT_A_MEMBER = auto()
+    #: From the call for an organisation's token: the organisation has not authorised the
+    #: application, or does not exist. [api-gettoken]
+    UNKNOWN_ORGANISATION = auto()
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One code: the error it becomes, what the developer should do, and how long to wait.
+    """The error that a code becomes, what the developer should do, and how long to wait.
 
-    ``hint`` may name ``{permissions}`` (those missing) and ``{apply}`` (where to apply for them).
+    ``hint`` may contain ``{permissions}`` (the missing ones) and ``{apply}`` (where to apply for
+    them).
     """
 
     error: type[DingTalkError]
     hint: str
     #: Seconds, for ``RateLimited``.
     retry_after: int = 1
+    meaning: Meaning | None = field(default=None, compare=False)
 
 
-_CREDENTIALS: Final = (
+_CREDENTIALS: Final = Row(
+    ConfigurationError,
     "DINGTALK_CLIENT_ID and DINGTALK_CLIENT_SECRET do not belong together or are wrong, or the "
     "application was never released: copy both from the console, 基础信息 > 凭证与基础信息 (basic "
-    "information > credentials), and release a version under 应用发布 > 版本管理与发布"
+    "information > credentials), and release a version under 应用发布 > 版本管理与发布",
 )
-_SIGN_IN_AGAIN: Final = "the user has to sign in again; a code works once and for five minutes"
-_PERMISSION: Final = (
+_SIGN_IN_AGAIN: Final = Row(
+    InvalidCode, "the user has to sign in again; a code works once and for five minutes"
+)
+_PERMISSION: Final = Row(
+    ConfigurationError,
     "enable the permission {permissions} in the console, 开发配置 > 权限管理 (development > "
-    "permissions), or here: {apply}"
+    "permissions), or here: {apply}",
+    meaning=Meaning.PERMISSION_MISSING,
 )
-_IP: Final = (
+_IP: Final = Row(
+    ConfigurationError,
     "add this server's address to the console's list, 开发配置 > 安全设置 > 服务器出口IP "
-    "(development > security > egress IPs), or empty that list"
+    "(development > security > egress IPs), or empty that list",
 )
-_TOKEN: Final = (
-    "the access token has expired, was never valid or is of the wrong kind; a user whose refresh "
-    "token has ended as well has to sign in again"
+_TOKEN: Final = Row(
+    DingTalkAPIError,
+    "the access token has expired, was never valid or is of the wrong kind; if the user's refresh "
+    "token has expired as well, they have to sign in again",
+    meaning=Meaning.TOKEN_REFUSED,
 )
-_DEVELOPER: Final = (
-    "the call itself is wrong: compare method, path and parameters with DingTalk's document"
+#: The same advice, but a new token has not been seen to help.
+_WRONG_ORGANISATION: Final = replace(_TOKEN, meaning=None)
+_WRONG_CALL: Final = Row(
+    DingTalkAPIError,
+    "the call itself is wrong: compare method, path and parameters with DingTalk's document",
 )
-_RELEASE: Final = (
+_RELEASE: Final = Row(
+    ConfigurationError,
     "the organisation has not authorised the application, or the corp id is wrong: release a "
-    "version in the console, 应用发布 > 版本管理与发布, and look at its visible range"
+    "version in the console, 应用发布 > 版本管理与发布, and look at its visible range",
 )
-_SWITCHED_OFF: Final = (
-    "the application is switched off or closed to this API: look at it in the console"
+_SWITCHED_OFF: Final = Row(
+    ConfigurationError,
+    "the application is switched off or may not use this API: look at it in the console",
 )
-_CLOSED: Final = "DingTalk has closed this organisation: ask its administrator"
-_DEPARTMENT: Final = (
+_REDIRECT_URL: Final = Row(
+    ConfigurationError, "register the redirect URL: 开发配置 > 安全设置 > 重定向URL"
+)
+_CLOSED: Final = Row(
+    ConfigurationError, "DingTalk has closed this organisation: ask its administrator"
+)
+_DEPARTMENT: Final = Row(
+    ConfigurationError,
     "the department is outside the application's range: console, 应用发布 > 版本管理与发布 > "
-    "可使用范围设置 (visible range), and 权限管理 > 通讯录 > 授权范围 (authorised range)"
+    "可使用范围设置 (visible range), and 权限管理 > 通讯录 > 授权范围 (authorised range)",
 )
-_PERSON: Final = (
+_PERSON: Final = Row(
+    OrganisationNotAllowed,
     "the person is outside the application's range; if they should get in, widen it in the "
     "console, 应用发布 > 版本管理与发布 > 可使用范围设置 (visible range), and 权限管理 > 通讯录 > "
-    "授权范围 (authorised range)"
+    "授权范围 (authorised range)",
 )
-_NOT_FOUND: Final = "DingTalk does not know this person, or not in this organisation"
-_SLOW_DOWN: Final = "too many calls per second: wait, then call less often"
-_SLOW_DOWN_MINUTE: Final = "too many calls per minute: wait a minute, then call less often"
-_EVERYBODY: Final = "all applications together call this API too often: back off 1, 2, 4 seconds"
-_QUOTA: Final = "the organisation's monthly quota is used up: its administrator can raise it"
-_BANNED: Final = (
-    "this server's address is banned for five minutes: stop calling, then call less often"
+_NOT_FOUND: Final = Row(
+    DingTalkAPIError, "DingTalk does not know this person, or not in this organisation"
 )
-_DINGTALK_SIDE: Final = "a failure on DingTalk's side: try again, at most three times"
+_NOT_A_MEMBER: Final = replace(_NOT_FOUND, meaning=Meaning.NOT_A_MEMBER)
+_DISABLED: Final = Row(
+    DingTalkAPIError, "the person's account is disabled", meaning=Meaning.NOT_A_MEMBER
+)
+_SLOW_DOWN: Final = Row(RateLimited, "too many calls per second: wait, then call less often")
+_SLOW_DOWN_MINUTE: Final = Row(
+    RateLimited, "too many calls per minute: wait a minute, then call less often", 60
+)
+_EVERYBODY: Final = Row(
+    RateLimited, "all applications together call this API too often: back off 1, 2, 4 seconds", 4
+)
+_QUOTA: Final = Row(
+    RateLimited,
+    "the organisation's monthly quota is used up: its administrator can raise it",
+    3600,
+)
+_BANNED: Final = Row(
+    RateLimited,
+    "this server's address is banned for five minutes: stop calling, then call less often",
+    wire.BAN_SECONDS,
+)
+_DINGTALK_SIDE: Final = Row(
+    DingTalkUnavailable, "a failure on DingTalk's side: try again, at most three times"
+)
 
 #: The new API, ``api.dingtalk.com``: by the whole ``code``.
 NEW_API: Final[Mapping[str, Row]] = {
-    "invalidParameter.authCode.notFound": Row(InvalidCode, _SIGN_IN_AGAIN),
-    "invalidCode": Row(InvalidCode, _SIGN_IN_AGAIN),
-    "invalidParameter.idOrSecret.notFound": Row(ConfigurationError, _CREDENTIALS),
-    "invalidClientIdOrSecret": Row(ConfigurationError, _CREDENTIALS),
-    "invalid.client": Row(ConfigurationError, _CREDENTIALS),
-    "unauthorized.client": Row(ConfigurationError, _RELEASE),
-    "unsupported.grant.type": Row(DingTalkAPIError, _DEVELOPER),
-    "InvalidAuthentication": Row(DingTalkAPIError, _TOKEN),
-    "accesstoken.expired": Row(DingTalkAPIError, _TOKEN),
-    "invalidToken": Row(DingTalkAPIError, _TOKEN),
-    "AuthenticationFailed.MissingParameter": Row(DingTalkAPIError, _DEVELOPER),
-    "Missingbody": Row(DingTalkAPIError, _DEVELOPER),
-    "apiPermissionDenied": Row(ConfigurationError, _PERMISSION),
-    "Forbidden.AccessDenied.AccessTokenPermissionDenied": Row(ConfigurationError, _PERMISSION),
-    "Forbidden.AccessDenied.IpNotInWhiteList": Row(ConfigurationError, _IP),
-    "Forbidden.AccessDenied.QpsLimitForAppkeyAndApi": Row(RateLimited, _SLOW_DOWN),
-    "Forbidden.AccessDenied.QpmLimitForAppkeyAndApi": Row(RateLimited, _SLOW_DOWN_MINUTE, 60),
-    "Forbidden.AccessDenied.QpsLimitForSuitekeyAndOrgAndApi": Row(RateLimited, _SLOW_DOWN),
-    "Forbidden.AccessDenied.QpmLimitForSuitekeyAndOrgAndApi": Row(
-        RateLimited, _SLOW_DOWN_MINUTE, 60
-    ),
-    "Forbidden.AccessDenied.QpsLimitForApi": Row(RateLimited, _EVERYBODY, 4),
-    "Forbidden.AccessDenied.ApiCountLimitForOrg": Row(RateLimited, _QUOTA, 3600),
-    "invalidParameter.user.notFound": Row(DingTalkAPIError, _NOT_FOUND),
-    "InvalidAction.NotFound": Row(DingTalkAPIError, _DEVELOPER),
-    "unknownError": Row(DingTalkUnavailable, _DINGTALK_SIDE),
-    "server.error": Row(DingTalkUnavailable, _DINGTALK_SIDE),
+    "invalidParameter.authCode.notFound": _SIGN_IN_AGAIN,
+    "invalidCode": _SIGN_IN_AGAIN,
+    "invalidParameter.idOrSecret.notFound": _CREDENTIALS,
+    "invalidClientIdOrSecret": _CREDENTIALS,
+    "invalid.client": _CREDENTIALS,
+    "unauthorized.client": replace(_RELEASE, meaning=Meaning.UNKNOWN_ORGANISATION),
+    "unsupported.grant.type": _WRONG_CALL,
+    "InvalidAuthentication": _TOKEN,
+    "accesstoken.expired": _TOKEN,
+    "invalidToken": _TOKEN,
+    "AuthenticationFailed.MissingParameter": _WRONG_CALL,
+    "Missingbody": _WRONG_CALL,
+    "apiPermissionDenied": _PERMISSION,
+    "Forbidden.AccessDenied.AccessTokenPermissionDenied": _PERMISSION,
+    "Forbidden.AccessDenied.IpNotInWhiteList": _IP,
+    "Forbidden.AccessDenied.QpsLimitForAppkeyAndApi": _SLOW_DOWN,
+    "Forbidden.AccessDenied.QpmLimitForAppkeyAndApi": _SLOW_DOWN_MINUTE,
+    "Forbidden.AccessDenied.QpsLimitForSuitekeyAndOrgAndApi": _SLOW_DOWN,
+    "Forbidden.AccessDenied.QpmLimitForSuitekeyAndOrgAndApi": _SLOW_DOWN_MINUTE,
+    "Forbidden.AccessDenied.QpsLimitForApi": _EVERYBODY,
+    "Forbidden.AccessDenied.ApiCountLimitForOrg": _QUOTA,
+    "invalidParameter.user.notFound": _NOT_FOUND,
+    "InvalidAction.NotFound": _WRONG_CALL,
+    "unknownError": replace(_DINGTALK_SIDE, meaning=Meaning.UNKNOWN_ORGANISATION),
+    "server.error": _DINGTALK_SIDE,
 }
 
 #: The old API, ``oapi.dingtalk.com``: by the effective code, unwrapped from 88.
 OLD_API: Final[Mapping[int, Row]] = {
-    -1: Row(DingTalkUnavailable, _DINGTALK_SIDE),
-    15: Row(DingTalkUnavailable, _DINGTALK_SIDE),
-    22: Row(DingTalkAPIError, _DEVELOPER),
-    404: Row(DingTalkAPIError, _DEVELOPER),
-    33001: Row(DingTalkAPIError, _TOKEN),
-    33012: Row(DingTalkAPIError, _NOT_FOUND),
-    40000: Row(DingTalkAPIError, _DEVELOPER),
-    400002: Row(DingTalkAPIError, _DEVELOPER),
-    40001: Row(DingTalkAPIError, _TOKEN),
-    40003: Row(DingTalkAPIError, _NOT_FOUND),
-    40013: Row(DingTalkAPIError, _TOKEN),
-    40014: Row(DingTalkAPIError, _TOKEN),
-    40029: Row(InvalidCode, _SIGN_IN_AGAIN),
-    40035: Row(DingTalkAPIError, _DEVELOPER),
-    40038: Row(DingTalkAPIError, _DEVELOPER),
-    40078: Row(InvalidCode, _SIGN_IN_AGAIN),
-    40079: Row(OrganisationNotAllowed, _PERSON),
-    40089: Row(ConfigurationError, _CREDENTIALS),
-    40096: Row(ConfigurationError, _CREDENTIALS),
-    40102: Row(InvalidCode, _SIGN_IN_AGAIN),
-    41001: Row(DingTalkAPIError, _DEVELOPER),
-    41009: Row(DingTalkAPIError, _DEVELOPER),
-    41026: Row(InvalidCode, _SIGN_IN_AGAIN),
-    42001: Row(DingTalkAPIError, _TOKEN),
-    42008: Row(InvalidCode, _SIGN_IN_AGAIN),
-    43001: Row(DingTalkAPIError, _DEVELOPER),
-    43002: Row(DingTalkAPIError, _DEVELOPER),
-    43005: Row(DingTalkAPIError, _DEVELOPER),
-    43007: Row(DingTalkAPIError, _DEVELOPER),
-    44002: Row(DingTalkAPIError, _DEVELOPER),
-    48002: Row(ConfigurationError, _SWITCHED_OFF),
-    50001: Row(ConfigurationError, "register the redirect URL: 开发配置 > 安全设置 > 重定向URL"),
-    50002: Row(OrganisationNotAllowed, _PERSON),
-    50003: Row(ConfigurationError, _SWITCHED_OFF),
-    50004: Row(ConfigurationError, _DEPARTMENT),
-    50005: Row(ConfigurationError, _CLOSED),
-    60011: Row(ConfigurationError, _PERMISSION),
-    60020: Row(ConfigurationError, _IP),
-    60111: Row(DingTalkAPIError, _NOT_FOUND),
-    60120: Row(DingTalkAPIError, "the person's account is disabled"),
-    60121: Row(DingTalkAPIError, _NOT_FOUND),
-    70001: Row(ConfigurationError, _CLOSED),
-    **{code: Row(RateLimited, _SLOW_DOWN) for code in (*range(90001, 90015), 90017, 90018)},
-    90002: Row(RateLimited, _EVERYBODY, 4),
-    90020: Row(RateLimited, _QUOTA, 3600),
+    -1: _DINGTALK_SIDE,
+    15: _DINGTALK_SIDE,
+    22: _WRONG_CALL,
+    404: _WRONG_CALL,
+    33001: _TOKEN,
+    33012: _NOT_FOUND,
+    40000: _WRONG_CALL,
+    400002: _WRONG_CALL,
+    40001: _TOKEN,
+    40003: _NOT_FOUND,
+    40013: _WRONG_ORGANISATION,
+    40014: _TOKEN,
+    40029: _SIGN_IN_AGAIN,
+    40035: _WRONG_CALL,
+    40038: _WRONG_CALL,
+    40078: _SIGN_IN_AGAIN,
+    40079: _PERSON,
+    40089: _CREDENTIALS,
+    40096: _CREDENTIALS,
+    40102: _SIGN_IN_AGAIN,
+    41001: _WRONG_CALL,
+    41009: _WRONG_CALL,
+    41026: _SIGN_IN_AGAIN,
+    42001: _TOKEN,
+    42008: _SIGN_IN_AGAIN,
+    43001: _WRONG_CALL,
+    43002: _WRONG_CALL,
+    43005: _WRONG_CALL,
+    43007: _WRONG_CALL,
+    44002: _WRONG_CALL,
+    48002: _SWITCHED_OFF,
+    50001: _REDIRECT_URL,
+    50002: _PERSON,
+    50003: _SWITCHED_OFF,
+    50004: _DEPARTMENT,
+    50005: _CLOSED,
+    60011: _PERMISSION,
+    60020: _IP,
+    # Seen where 60121 is documented.
+    60111: _NOT_A_MEMBER,
+    60120: _DISABLED,
+    60121: _NOT_A_MEMBER,
+    70001: _CLOSED,
+    **dict.fromkeys((*range(90001, 90015), 90017, 90018), _SLOW_DOWN),
+    90002: _EVERYBODY,
+    90020: _QUOTA,
 }
 
-#: DingTalk refused the access token; a fresh one may help.
-TOKEN_REFUSED: Final = frozenset(code for code, row in NEW_API.items() if row.hint is _TOKEN)
 
-#: The same on the old API, of the application's own token. Any of these a fresh one can cure.
-APP_TOKEN_REFUSED: Final = frozenset({"40014", "42001", "40001", "33001"})
-#: The person is not in the organisation, or not any more, or has a disabled account there. 60111
-#: instead of 60121 has been seen.
-NOT_A_MEMBER: Final = frozenset({"60121", "60111", "60120"})
-#: What the call for an organisation's token answers where the organisation has not authorised the
-#: application, or does not exist. [api-gettoken]
+def _rows_that_mean(
+    meaning: Meaning, *tables: Mapping[str, Row] | Mapping[int, Row]
+) -> dict[str, Row]:
+    """Return the rows with a meaning by their codes, spelled as in ``dingtalk_code``."""
+    return {
+        str(code): row for table in tables for code, row in table.items() if row.meaning is meaning
+    }
+
+
+#: Where the new API refused the token.
+TOKEN_REFUSED: Final = _rows_that_mean(Meaning.TOKEN_REFUSED, NEW_API).keys()
+#: Where the old API refused the token, which is the application's own.
+APP_TOKEN_REFUSED: Final = _rows_that_mean(Meaning.TOKEN_REFUSED, OLD_API).keys()
+NOT_A_MEMBER: Final = _rows_that_mean(Meaning.NOT_A_MEMBER, OLD_API).keys()
+PERMISSION_MISSING: Final = _rows_that_mean(Meaning.PERMISSION_MISSING, NEW_API, OLD_API).keys()
+#: By code, the error that it becomes.
 UNKNOWN_ORGANISATION: Final[Mapping[str, type[DingTalkError]]] = {
-    "unauthorized.client": ConfigurationError,
-    "unknownError": DingTalkUnavailable,
+    code: row.error for code, row in _rows_that_mean(Meaning.UNKNOWN_ORGANISATION, NEW_API).items()
 }
-#: The application lacks the permission for this call.
-PERMISSION_MISSING: Final = frozenset(
-    str(code)
-    for table in (NEW_API, OLD_API)
-    for code, row in table.items()
-    if row.hint is _PERMISSION
-)
 
-#: DingTalk's texts are quoted, but not at any length.
+#: How many characters of a text of DingTalk's are quoted.
 _MAX_TEXT: Final = 300
-#: Seconds; nobody has to wait longer than this because a header says so.
+#: Seconds. A longer time in a header is cut to this.
 _MAX_RETRY_AFTER: Final = 3600
 
 
 def json_object(response: Response) -> dict[str, Any]:
-    """Return the JSON object of an answer; raise ``DingTalkUnavailable`` if it is none."""
+    """Return the JSON object in an answer; raise ``DingTalkUnavailable`` if there is none."""
     content = _json(response)
     if not isinstance(content, dict):
         raise DingTalkUnavailable("DingTalk did not answer with a JSON object", hint=NONSENSE)
@@ -219,8 +272,8 @@ def error_of(
 ) -> DingTalkError | None:
     """Return the error that an answer of DingTalk reports, or ``None`` if it reports none.
 
-    ``client_id`` goes into the link that applies for a missing permission. Where DingTalk quotes
-    one of the ``secrets``, asterisks stand in its place.
+    ``client_id`` goes into the link that applies for a missing permission. If DingTalk quotes one
+    of the ``secrets``, the error shows asterisks instead.
     """
     status = response.status_code
     if 300 <= status < 400:
@@ -228,7 +281,7 @@ def error_of(
     hidden = tuple(secret for secret in secrets if secret.reveal())
     error = _Reader(client_id, hidden).error(status, _json(response))
     if error is None and response.headers.get("Content-Type", "").lower().startswith("text/html"):
-        # No API answers with a page; a ban of this address may, with status 200.
+        # No API answers with a page, but a banned address may get one, with status 200.
         return DingTalkUnavailable("DingTalk answered with a web page", hint=NONSENSE)
     if isinstance(error, RateLimited):
         error.retry_after = _retry_after(response) or error.retry_after
@@ -247,7 +300,9 @@ class _Reader:
             return None if status < 400 else _without_code(status, None, {})
         if content.get(wire.BAN_STATUS) == wire.BAN_STATUS_VALUE:
             return RateLimited(
-                "DingTalk banned this address", retry_after=wire.BAN_SECONDS, hint=_BANNED
+                "DingTalk banned this address",
+                retry_after=_BANNED.retry_after,
+                hint=_BANNED.hint,
             )
         # An unknown path of the new API can answer 200 with the old API's envelope.
         code = next((content[key] for key in content if key.lower() == wire.ERRCODE), None)
@@ -258,7 +313,7 @@ class _Reader:
     def _new(self, status: int, content: dict[str, Any]) -> DingTalkError:
         code = content.get(wire.ERROR_CODE)
         row = NEW_API.get(code) if isinstance(code, str) else None
-        # A made-up code of one letter is part of many of DingTalk's own: hide it in others only.
+        # DingTalk's own codes need no masking. A secret of one letter would mask part of each.
         code = code if row is not None else self._quoted(code)
         said = {
             "dingtalk_code": code,
@@ -285,7 +340,7 @@ class _Reader:
             "dingtalk_message": self._quoted(message or content.get(wire.ERRMSG)),
             "request_id": self._quoted(content.get(_fold(wire.OAPI_REQUEST_ID))),
         }
-        row = OLD_API.get(code if code is not None else 0, Row(DingTalkAPIError, _DEVELOPER))
+        row = OLD_API.get(code if code is not None else 0, _WRONG_CALL)
         return self._build(row, said, [])
 
     def _build(self, row: Row, said: dict[str, Any], permissions: list[str]) -> DingTalkError:
@@ -301,7 +356,7 @@ class _Reader:
         return row.error("DingTalk refused the call", hint=hint, **said)
 
     def _quoted(self, value: object) -> str | None:
-        """Make a text of DingTalk's fit for a log line: no secret, on one line, short."""
+        """Make a text of DingTalk's fit for a log line: without secrets, on one line, short."""
         if value is None:
             return None
         text = str(value)
@@ -312,12 +367,13 @@ class _Reader:
 
 
 def _without_code(status: int, code: str | None, said: dict[str, Any]) -> DingTalkError:
-    # One code can stand for throttling and for a failure; there the status decides.
+    # Some codes come with throttling and with failures (`system.busy`): the status decides.
     if status == 429:
-        return RateLimited("DingTalk throttles", hint=_SLOW_DOWN, **said)
+        return RateLimited("DingTalk throttles", hint=_SLOW_DOWN.hint, **said)
+    answered = f"DingTalk answered HTTP {status}"
     if status >= 500 or code is None:
-        return DingTalkUnavailable(f"DingTalk answered HTTP {status}", hint=_DINGTALK_SIDE, **said)
-    return DingTalkAPIError(f"DingTalk answered HTTP {status}", hint=_DEVELOPER, **said)
+        return DingTalkUnavailable(answered, hint=_DINGTALK_SIDE.hint, **said)
+    return DingTalkAPIError(answered, hint=_WRONG_CALL.hint, **said)
 
 
 def _retry_after(response: Response) -> int | None:
@@ -353,7 +409,7 @@ def _fold(key: str) -> str:
 
 
 def _number(value: object) -> int | None:
-    """Read a code, which samples of the documents put in quotes."""
+    """Read a number; some of DingTalk's samples put codes in quotes."""
     if isinstance(value, float) and value.is_integer():
         return int(value)
     try:
