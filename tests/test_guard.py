@@ -8,7 +8,7 @@ from functools import wraps
 from typing import Any
 from urllib.parse import unquote
 
-import flask_login  # type: ignore[import-untyped]
+import flask_login
 import pytest
 from flask import Blueprint, Flask, Response, render_template_string, session
 from flask.testing import FlaskClient
