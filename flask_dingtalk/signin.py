@@ -138,12 +138,13 @@ def _finish(returned: Returned, hooks: Iterable[LoginHook], way: _Way) -> Respon
         if attempt.claim is Claim.BUSY:
             raise _to_be_loaded_again(RateLimited("this callback is being answered"), attempt, way)
         identity = _Identity(attempt.progress.token, attempt.progress.turn)
+        # Before the hooks, which may clear the session.
+        replaced = session.current_login()
         snapshot = Snapshot()
         try:
             user = way.authenticate(returned, identity)
             user = policy.admit(user, app_state().settings, app_state().directory)
             answer = _run_login_hooks(hooks, user, identity.token) or answer
-            replaced = session.current_login()
             login = Login.begin(user, identity.token)
             session.open_login(login, attempt)
         except RateLimited as error:
