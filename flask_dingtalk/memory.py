@@ -358,4 +358,7 @@ def _network(address: str | None) -> str:
         return address or ""
     if parsed.version == 4:
         return str(parsed)
+    if parsed.ipv4_mapped is not None:
+        # What a socket for both protocols calls an IPv4 client (RFC 4291, section 2.5.5.2).
+        return str(parsed.ipv4_mapped)
     return str(ipaddress.ip_network((parsed, 64), strict=False))

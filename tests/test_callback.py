@@ -367,3 +367,16 @@ def test_even_an_expired_state_still_leads_the_next_try_to_the_same_place(
     client.delete_cookie("session")
     response = come_back(client, state, simulator.authorization_code("li"))
     assert 'href="/dingtalk/login?next=/report"' in response.text
+
+
+def test_made_up_codes_of_one_ipv4_address_stop_nobody_elses_sign_in(
+    app: Flask, client: FlaskClient, simulator: DingTalkSimulator
+) -> None:
+    """Also where the server listens for both protocols, and names IPv4 addresses as IPv6."""
+    for number in range(11):
+        intruder = app.test_client()
+        intruder.environ_base["REMOTE_ADDR"] = "::ffff:192.0.2.1"
+        answer = come_back(intruder, start(intruder), f"{number:032x}")
+    assert answer.status_code == 503
+    client.environ_base["REMOTE_ADDR"] = "::ffff:192.0.2.2"
+    assert simulator.sign_in(client, "zhang").status_code == 302

@@ -254,6 +254,30 @@ def test_the_signal_of_a_sign_out_tells_who_it_was(
     assert heard == [(app, "张三", False)]
 
 
+def test_a_hook_that_clears_the_session_still_ends_the_sign_in_before(
+    app: Flask, dingtalk: DingTalk, client: FlaskClient, simulator: DingTalkSimulator
+) -> None:
+    """No copy of its cookie works any more, and ``user_logged_out`` tells of it."""
+    heard: list[str | None] = []
+
+    @dingtalk.on_login
+    def clear(user: DingTalkUser, token: DingTalkToken) -> None:
+        session.clear()
+
+    def listen(sender: Flask, user: DingTalkUser) -> None:
+        heard.append(user.nick)
+
+    simulator.sign_in(client, "zhang")
+    cookie = client.get_cookie("session")
+    assert cookie is not None
+    with user_logged_out.connected_to(listen):
+        simulator.sign_in(client, "li")
+    copy = app.test_client()
+    copy.set_cookie("session", cookie.value)
+    assert copy.get("/").text == "nobody"
+    assert heard == ["张三"]
+
+
 def test_a_refusal_by_the_site_counts_as_a_failed_sign_in(
     dingtalk: DingTalk, client: FlaskClient, simulator: DingTalkSimulator
 ) -> None:
