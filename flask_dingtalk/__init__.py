@@ -1,5 +1,6 @@
 """Sign in to a Flask site with DingTalk (钉钉)."""
 
+from .api.employee import Employee, Role
 from .api.models import DingTalkToken, DingTalkUser
 from .errors import (
     AccessDenied,
@@ -27,12 +28,14 @@ __all__ = [
     "DingTalkToken",
     "DingTalkUnavailable",
     "DingTalkUser",
+    "Employee",
     "InvalidCode",
     "InvalidState",
     "LoginRequired",
     "NotPermitted",
     "OrganisationNotAllowed",
     "RateLimited",
+    "Role",
     "current_dingtalk_user",
     "login_failed",
     "login_required",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from flask import current_app
 from flask.sessions import SecureCookieSessionInterface
@@ -23,7 +23,9 @@ from .app_state import this_app
 from .codec import pack
 from .errors import ConfigurationError
 from .login import Login
-from .seal import Sealer
+
+if TYPE_CHECKING:
+    from .seal import Sealer
 
 #: The longest cookie that every browser keeps.
 _MAX_COOKIE_BYTES: Final = 4093

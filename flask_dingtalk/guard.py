@@ -11,7 +11,7 @@ from flask import Blueprint, Flask, Response, current_app, has_request_context, 
 
 from . import policy, session
 from .api.models import AnonymousUser, DingTalkUser, UserProxy
-from .errors import DingTalkError, FieldNotKept, NotPermitted
+from .errors import DingTalkError, FieldNotKept, NotPermitted, OrganisationNotAllowed
 from .responses import is_navigation, json_response
 from .revalidation import still_signed_in
 from .signin import warming_up
@@ -125,8 +125,9 @@ class Guard:
             current_app.logger.warning(
                 "DingTalk user refused at %r: %s", request.path, error.log_message
             )
-            # Another try is another organisation or account, which the client does not ask for.
-            error.retry_url = login_url(current_url(), redirects=is_in_app())
+            if isinstance(error, OrganisationNotAllowed | NotPermitted):
+                # Another try is another organisation or account; the client does not ask for one.
+                error.retry_url = login_url(current_url(), redirects=is_in_app())
             raise
         return None
 

@@ -13,7 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
@@ -73,6 +73,19 @@ class Logins:
             self._newest.put(login.id, merged)
             return merged
 
+    def update_token(self, login: Login, token: DingTalkToken, now: float) -> Login | None:
+        """Keep a new pair of tokens of a login, and nothing else that ``login`` says.
+
+        Returns the newest version, or ``None`` if the login has ended.
+        """
+        with self._lock:
+            known = self.read(login, now)
+            if known is None:
+                return None
+            merged = known.updated_by(replace(known, token=token), now)
+            self._newest.put(login.id, merged)
+            return merged
+
     def end(self, login_id: str) -> bool:
         """End a login for good; return false if it had ended before."""
         with self._lock:
@@ -87,6 +100,16 @@ class Logins:
         return Logins(self._newest.copy(), self._ended.copy())
 
 
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a sign-in came that has to wait, as DingTalk throttles it."""
+
+    #: The tokens, once the code was exchanged for them.
+    token: DingTalkToken | None = None
+    #: When there will be room for this visitor, in Unix time.
+    turn: float | None = None
+
+
 class Claim(Enum):
     """What one load of a callback finds."""
 
@@ -98,6 +121,8 @@ class Claim(Enum):
     BUSY = auto()
     #: The state was used with another code, or its sign-in failed.
     USED = auto()
+    #: The sign-in was throttled, and goes on where it stopped with the next load.
+    _FREE = auto()
 
 
 @dataclass(slots=True)
@@ -110,6 +135,8 @@ class _Load:
     over: threading.Event = field(default_factory=threading.Event)
     result: Claim = Claim.USED
     has_waiter: bool = False
+    #: How far it came before it was given back.
+    progress: Progress = field(default_factory=Progress)
 
 
 class Callbacks:
@@ -138,12 +165,16 @@ class Callbacks:
             if code_digest is None or load.code_digest != code_digest:
                 return Claim.USED
             if load.over.is_set():
-                return load.result
+                if load.result is not Claim._FREE:
+                    return load.result
+                self._loads[nonce] = replace(load, over=threading.Event(), result=Claim.USED)
+                return Claim.FIRST
             if load.has_waiter:
                 return Claim.BUSY
             load.has_waiter = True
         try:
-            return load.result if load.over.wait(_CALLBACK_PATIENCE) else Claim.BUSY
+            is_over = load.over.wait(_CALLBACK_PATIENCE)
+            return load.result if is_over and load.result is not Claim._FREE else Claim.BUSY
         finally:
             load.has_waiter = False
 
@@ -154,19 +185,24 @@ class Callbacks:
             load.result = Claim.SUCCEEDED if succeeded else Claim.USED
             load.over.set()
 
-    def give_back(self, nonce: str) -> None:
-        """Make a claimed state free again: nothing was spent."""
-        with self._lock:
-            load = self._loads.pop(nonce, None)
+    def give_back(self, nonce: str, progress: Progress) -> None:
+        """Make a claimed state free again, for the same code alone."""
+        load = self._loads.get(nonce)
         if load is not None:
-            load.result = Claim.BUSY
+            load.progress = progress
+            load.result = Claim._FREE
             load.over.set()
+
+    def progress(self, nonce: str) -> Progress:
+        """Return how far the sign-in with a state came in this process."""
+        load = self._loads.get(nonce)
+        return Progress() if load is None else load.progress
 
     def after_fork(self) -> Callbacks:
         """Return what a forked process knows: the states that were used, none as under way."""
         twin = Callbacks(self._lifetime)
         for nonce, load in self._loads.items():
-            twin._loads[nonce] = _Load(load.code_digest, load.forget_at, result=load.result)
+            twin._loads[nonce] = replace(load, over=threading.Event(), has_waiter=False)
             twin._loads[nonce].over.set()
         return twin
 
@@ -205,6 +241,9 @@ class Refreshes:
         ``patience`` seconds at most. Raises what ``refresh`` raises, and ``LoginRequired`` for a
         refresh token that DingTalk refused before.
         """
+        if token.refresh_token is None:
+            # Nothing to remember it by: every pair without a refresh token would be the same.
+            return Refreshed(refresh(token), is_new=True)
         newest = self._newest(token)
         if newest is not token and not newest.is_expired():
             return Refreshed(newest, is_new=False)
@@ -302,6 +341,9 @@ class FailureBudget:
 
     def seconds_to_wait(self, address: str | None) -> float:
         """Return 0 while ``address`` may exchange a code, else the seconds until it may again."""
+        if not address:
+            # A unix socket without ProxyFix: this would be everybody.
+            return 0.0
         failures = self._failures.get(_network(address))
         if failures is None or len(failures) < _MAX_FAILURES:
             return 0.0

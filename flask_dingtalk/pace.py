@@ -26,6 +26,12 @@ _BRAKE: Final = 0.7
 _SPEED_UP: Final = 0.04
 #: Seconds without a refusal after which the pace is forgotten.
 _FORGET_AFTER: Final = 60.0
+#: Seconds after which the last turn is given; everybody later gets the same one.
+_LAST_TURN: Final = 60.0
+#: Seconds for which a thread waits until a call may be sent; others come back later.
+_PATIENCE: Final = 0.25
+#: The same while nobody else waits.
+_QUIET_PATIENCE: Final = 0.5
 #: Seconds over which accepted calls are counted.
 _WINDOW: Final = 1.0
 
@@ -44,35 +50,35 @@ class Pace:
         #: The next turn to be given to somebody who has to wait.
         self._next_turn = 0.0
 
-    def reserve(self, now: float, turn: float | None, patience: float) -> Reservation:
+    def reserve(self, now: float, turn: float | None) -> Reservation:
         """Reserve a call.
 
         ``turn`` is the turn that the visitor was given before, or ``None``. Returns when to call,
-        at most ``patience`` seconds from now, or a turn to come back at.
+        in less than a second from now, or a turn to come back at.
         """
         with self._lock:
             if self._rate is None or not 0 <= now - self._refused_at < _FORGET_AFTER:
+                # Also after a clock was set back.
                 self._rate = None
+                self._next_call = self._next_turn = 0.0
                 return Reservation(call_at=now)
             interval = 1 / self._rate
-            # A clock that was set back must not keep everybody waiting.
-            self._next_call = min(self._next_call, now + _FORGET_AFTER)
-            self._next_turn = min(self._next_turn, now + 10 * _FORGET_AFTER)
             call_at = max(now, self._next_call)
+            nobody_waits = self._next_turn <= now
             may_call = (
-                (turn is not None and turn <= now)
-                # Nobody waits for a turn.
-                or self._next_turn <= now
+                nobody_waits
+                or (turn is not None and turn <= now)
                 # A call was left unused: the queue of another process may be longer than ours.
                 or self._next_call + interval <= now
             )
-            if may_call and call_at - now <= patience:
+            if may_call and call_at - now <= (_QUIET_PATIENCE if nobody_waits else _PATIENCE):
                 self._next_call = call_at + interval
                 return Reservation(call_at=call_at)
             if turn is None:
                 turn = max(self._next_turn, call_at)
-                self._next_turn = turn + interval
-            return Reservation(turn=turn)
+                # Whoever never comes back must not push everybody else away.
+                self._next_turn = min(turn + interval, now + _LAST_TURN)
+            return Reservation(turn=min(turn, now + _LAST_TURN))
 
     def accepted(self, now: float) -> None:
         """Note that DingTalk took a call, whatever it answered."""

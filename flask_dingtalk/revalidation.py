@@ -101,6 +101,10 @@ class _NoAnswer(Exception):
     """DingTalk could not be asked, or gave no answer to the question."""
 
 
+class _Unreachable(_NoAnswer):
+    """Nothing came back; another call of the same server would wait in vain as well."""
+
+
 class _Check:
     """One check of one login."""
 
@@ -136,14 +140,17 @@ class _Check:
     def _ask(self, login: Login) -> Outcome:
         checked_at = int(time.time())
         learned, is_complete = login, True
-        for ask in (self._membership, self._record, self._tokens, self._profile):
+        asks = [self._membership, self._record, self._tokens, self._profile]
+        while asks:
+            ask = asks.pop(0)
             try:
                 learned = ask(learned)
-            except _NoAnswer:
+            except _NoAnswer as no_answer:
                 is_complete = False
                 if ask == self._membership:
-                    # Nothing else could tell of somebody who left, so this check is over.
-                    break
+                    # The user's tokens do not tell of somebody who left. The record does, if its
+                    # server answers.
+                    asks = [] if isinstance(no_answer, _Unreachable) else [self._record]
             except OrganisationNotAllowed as error:
                 return MustLeave(error.log_message)
             except LoginRequired:
@@ -245,21 +252,21 @@ class _Check:
     def _question(self, api: str, function: Callable[..., Answer], *arguments: Any) -> Answer:
         """Ask one API; raise ``_NoAnswer`` if it cannot answer, or could not a moment ago.
 
-        Raises ``OrganisationNotAllowed``, ``LoginRequired`` and the codes of a refused token, which
-        are answers.
+        Raises ``OrganisationNotAllowed``, ``LoginRequired`` and, for the profile, the codes of a
+        refused token: these are answers.
         """
         pauses = self._state.memory.pauses
         # Beyond the grace, only a DingTalk that was out of reach a moment ago is not asked.
-        if pauses.is_paused((api, "unreachable")) or (
-            self._in_grace and pauses.is_paused((api, "throttled"))
-        ):
+        if pauses.is_paused((api, "unreachable")):
+            raise _Unreachable
+        if self._in_grace and pauses.is_paused((api, "throttled")):
             raise _NoAnswer
         try:
             return function(*arguments)
         except (OrganisationNotAllowed, LoginRequired):
             raise
         except DingTalkError as error:
-            if error.dingtalk_code in TOKEN_REFUSED:
+            if api == _PROFILE and error.dingtalk_code in TOKEN_REFUSED:
                 raise
             current_app.logger.error(
                 "DingTalk could not be asked about a user: %s", error.log_message
@@ -268,4 +275,5 @@ class _Check:
                 pauses.pause((api, "throttled"), max(_TRY_AGAIN_AFTER, error.retry_after))
             elif isinstance(error, DingTalkUnavailable):
                 pauses.pause((api, "unreachable"), _TRY_AGAIN_AFTER)
+                raise _Unreachable from None
             raise _NoAnswer from None

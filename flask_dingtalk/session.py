@@ -32,7 +32,7 @@ from .codec import deflate, inflate, pack_token, unpack, unpack_token
 from .cookie_room import Fitting, fit, measure
 from .errors import InvalidState
 from .login import Login
-from .memory import Claim
+from .memory import Claim, Progress
 from .secret import Secret
 
 #: The sealed login.
@@ -59,17 +59,7 @@ _LATE: Final = (
     ),
 )
 _STATE_HEADER: Final = struct.Struct(">16sQ")  # nonce, time of issue in seconds
-_PROGRESS_HEADER: Final = struct.Struct(">16sd")  # nonce, turn in seconds or 0
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a sign-in came that has to wait, as DingTalk throttles it."""
-
-    #: The tokens, once the code was exchanged for them.
-    token: DingTalkToken | None = None
-    #: When there will be room for this visitor, in Unix time.
-    turn: float | None = None
+_PROGRESS_HEADER: Final = struct.Struct(">16s8sd")  # nonce, digest of the code, turn or 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +108,8 @@ def open_login(login: Login, attempt: Attempt) -> None:
     Raises ``ConfigurationError`` if the login would not fit into a cookie.
     """
     finished = f"{attempt.nonce}:{attempt.code_digest}"
-    session.pop(PROGRESS_KEY, None)
-    states = _states_with(finished, instead_of=attempt.nonce)
+    _drop_state(attempt.nonce)
+    states = _states_with(finished)
     fitting = _fit(login, states)
     if not fitting.fits_with_states:
         # Still too big: drop the browser's other pending sign-ins; ours is the last entry.
@@ -147,14 +137,28 @@ def replace_login(login: Login) -> Login | None:
     present = current_login()
     if present is None or present.id != login.id:
         return None
-    merged = app_state().memory.logins.update(login, time.time())
-    if merged is None:
+    return _replace(app_state().memory.logins.update(login, time.time()))
+
+
+def replace_token(login: Login, token: DingTalkToken) -> Login | None:
+    """Keep a new pair of tokens for the login of this session, and what else is known of it.
+
+    Returns what ``replace_login`` returns.
+    """
+    present = current_login()
+    if present is None or present.id != login.id:
+        return None
+    return _replace(app_state().memory.logins.update_token(login, token, time.time()))
+
+
+def _replace(login: Login | None) -> Login | None:
+    if login is None:
         # It ended while this request was at work.
         return None
-    if not _has_to_be_saved(merged):
-        request.environ[_CACHE_KEY] = (this_app(), session[LOGIN_KEY], merged)
-        return merged
-    fitting = _fit(merged, _states())
+    if not _has_to_be_saved(login):
+        request.environ[_CACHE_KEY] = (this_app(), session[LOGIN_KEY], login)
+        return login
+    fitting = _fit(login, _states())
     if not fitting.fits:
         # The browser will reject this cookie and keep the old one; what this process remembers of
         # the login still applies to it.
@@ -323,7 +327,7 @@ def take(state: Secret | None, code: Secret | None) -> Attempt:
     nonce, target = opened.nonce, opened.target
     digest = None if code is None else _digest(code)
     states = _states()
-    attempt = Attempt(nonce, target, digest, _progress(nonce), Claim.SUCCEEDED)
+    attempt = Attempt(nonce, target, digest, Progress(), Claim.SUCCEEDED)
     if digest and f"{nonce}:{digest}" in states:
         return attempt
     if nonce not in states:
@@ -331,37 +335,70 @@ def take(state: Secret | None, code: Secret | None) -> Attempt:
     if time.time() - opened.issued > app_state().settings.state_lifetime:
         _drop_state(nonce)
         raise _invalid("a state that has expired", target)
-    claim = app_state().memory.callbacks.claim(nonce, digest)
+    saved = _saved_progress().get(nonce)
+    if saved is not None and saved.code_digest != digest:
+        raise _invalid("a state that belongs to another code", target)
+    callbacks = app_state().memory.callbacks
+    claim = callbacks.claim(nonce, digest)
     if claim is Claim.USED:
         raise _invalid("a state that was used before", target)
-    return replace(attempt, claim=claim)
+    # This process may know more than a cookie that was on its way.
+    progress = callbacks.progress(nonce)
+    if saved is not None and progress == Progress():
+        progress = saved.progress
+    return replace(attempt, claim=claim, progress=progress)
 
 
 def settle(attempt: Attempt, *, succeeded: bool) -> None:
     """Tell how the sign-in with a claimed state ended; after a failure the state is gone."""
     if not succeeded:
         _drop_state(attempt.nonce)
-        session.pop(PROGRESS_KEY, None)
     app_state().memory.callbacks.finish(attempt.nonce, succeeded=succeeded)
 
 
 def give_back(attempt: Attempt, progress: Progress) -> None:
-    """Make a claimed state free again, and keep how far its sign-in came."""
-    header = _PROGRESS_HEADER.pack(_bytes(attempt.nonce), progress.turn or 0.0)
-    token = b"" if progress.token is None else pack_token(progress.token)
-    session[PROGRESS_KEY] = _ring().progress.seal(header + token)
-    app_state().memory.callbacks.give_back(attempt.nonce)
+    """Make a claimed state free again for its code, and keep how far its sign-in came."""
+    saved = _saved_progress()
+    saved[attempt.nonce] = _SavedProgress(attempt.code_digest or "", progress)
+    _save_progress(saved)
+    app_state().memory.callbacks.give_back(attempt.nonce, progress)
 
 
-def _progress(nonce: str) -> Progress:
+@dataclass(frozen=True, slots=True)
+class _SavedProgress:
+    """The progress of one sign-in, good for one code alone."""
+
+    code_digest: str
+    progress: Progress
+
+
+def _saved_progress() -> dict[str, _SavedProgress]:
+    """Return the progress of sign-ins in this browser, by nonce."""
     text = session.get(PROGRESS_KEY)
-    data = _ring().progress.open(text) if isinstance(text, str) else None
-    if data is None or len(data) < _PROGRESS_HEADER.size:
-        return Progress()
-    its_nonce, turn = _PROGRESS_HEADER.unpack_from(data)
-    if _text(its_nonce) != nonce:
-        return Progress()
-    return Progress(unpack_token(data[_PROGRESS_HEADER.size :]), turn or None)
+    sealer = _ring().progress
+    saved = {}
+    for sealed in text.split(".") if isinstance(text, str) else ():
+        data = sealer.open(sealed)
+        if data is not None and len(data) >= _PROGRESS_HEADER.size:
+            nonce, digest, turn = _PROGRESS_HEADER.unpack_from(data)
+            progress = Progress(unpack_token(data[_PROGRESS_HEADER.size :]), turn or None)
+            saved[_text(nonce)] = _SavedProgress(_text(digest), progress)
+    return saved
+
+
+def _save_progress(saved: dict[str, _SavedProgress]) -> None:
+    """Keep progress, but only of states that this browser still has."""
+    sealer, states = _ring().progress, _states()
+    texts = []
+    for nonce, item in saved.items():
+        if nonce in states:
+            turn, token = item.progress.turn or 0.0, item.progress.token
+            header = _PROGRESS_HEADER.pack(_bytes(nonce), _bytes(item.code_digest), turn)
+            texts.append(sealer.seal(header + (b"" if token is None else pack_token(token))))
+    if texts:
+        session[PROGRESS_KEY] = ".".join(texts)
+    else:
+        session.pop(PROGRESS_KEY, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -388,9 +425,8 @@ def _states() -> list[str]:
     return text.split(".") if isinstance(text, str) and text else []
 
 
-def _states_with(added: str, *, instead_of: str | None = None) -> list[str]:
-    states = [state for state in _states() if state != instead_of]
-    return [*states, added][-_MAX_STATES:]
+def _states_with(added: str) -> list[str]:
+    return [*_states(), added][-_MAX_STATES:]
 
 
 def _drop_state(nonce: str) -> None:
@@ -399,6 +435,8 @@ def _drop_state(nonce: str) -> None:
         session[STATES_KEY] = ".".join(states)
     else:
         session.pop(STATES_KEY, None)
+    if PROGRESS_KEY in session:
+        _save_progress(_saved_progress())
 
 
 def _text(nonce: bytes) -> str:

@@ -35,10 +35,10 @@ from .errors import (
     describe,
 )
 from .login import Login
-from .memory import Claim
+from .memory import Claim, Progress
 from .redirects import origin_of
 from .secret import Secret
-from .session import Attempt, Progress
+from .session import Attempt
 from .snapshot import Snapshot
 from .urls import below_mount, is_in_app, landing, login_url, route, safe_target
 
@@ -48,8 +48,6 @@ LoginHook = Callable[[DingTalkUser, Any], Any]
 #: A code is 32 hexadecimal digits; nothing much longer is worth a call.
 _MAX_CODE_LENGTH: Final = 256
 _MAX_LOGGED_LENGTH: Final = 200
-#: Seconds for which a thread waits until the pace allows an exchange; others come back later.
-_TURN_PATIENCE: Final = 0.25
 #: Seconds after which a visitor looks in before their turn: there may be room already.
 _LONGEST_WAIT: Final = 6
 _NO_CODE: Final = "somebody changed the address, or something between DingTalk and this site did"
@@ -173,14 +171,22 @@ def _finish(returned: Returned, hooks: Iterable[LoginHook], way: _Way) -> Respon
 
 def _by_code(returned: Returned, known: _Identity) -> DingTalkUser:
     """Exchange the code of DingTalk's pages for tokens, and ask whose they are."""
+    # Checked in any case: what is known of a sign-in is good for its code alone.
+    code = _checked_code(returned)
     if known.token is None:
-        known.token = _exchange(_checked_code(returned), known)
+        known.token = _exchange(code, known)
     return app_state().client.user(known.token)
 
 
 def _by_in_app_code(returned: Returned, known: _Identity) -> DingTalkUser:
     """Ask whose the code of the DingTalk client is; it yields no token."""
-    return app_state().directory.member_by_code(_checked_code(returned))
+    code = _checked_code(returned)
+    _check_failures()
+    try:
+        return app_state().directory.member_by_code(code)
+    except InvalidCode:
+        app_state().memory.failures.note_failure(request.remote_addr)
+        raise
 
 
 def _exchange(code: Secret, known: _Identity) -> DingTalkToken:
@@ -189,16 +195,9 @@ def _exchange(code: Secret, known: _Identity) -> DingTalkToken:
     Raises ``RateLimited``, with nothing spent, if there is no room now; ``known.turn`` then says
     when there will be.
     """
+    _check_failures()
     memory = app_state().memory
-    wait = memory.failures.seconds_to_wait(request.remote_addr)
-    if wait > 0:
-        raise RateLimited(
-            f"too many made-up or used codes came from {request.remote_addr}",
-            retry_after=round(wait + 0.5),
-            hint="behind a proxy, use werkzeug.middleware.proxy_fix.ProxyFix, or all visitors have "
-            "one address",
-        )
-    reservation = memory.pace.reserve(time.time(), known.turn, _TURN_PATIENCE)
+    reservation = memory.pace.reserve(time.time(), known.turn)
     if reservation.turn is not None:
         known.turn = reservation.turn
         raise RateLimited("DingTalk throttles: this sign-in waits for its turn", retry_after=1)
@@ -215,6 +214,18 @@ def _exchange(code: Secret, known: _Identity) -> DingTalkToken:
         raise
     memory.pace.accepted(time.time())
     return token
+
+
+def _check_failures() -> None:
+    """Raise ``RateLimited`` for an address from which too many codes came that nobody knows."""
+    wait = app_state().memory.failures.seconds_to_wait(request.remote_addr)
+    if wait > 0:
+        raise RateLimited(
+            f"too many made-up or used codes came from {request.remote_addr}",
+            retry_after=math.ceil(wait),
+            hint="behind a proxy, use werkzeug.middleware.proxy_fix.ProxyFix: otherwise all "
+            "visitors have one address",
+        )
 
 
 def _checked_code(returned: Returned) -> Secret:
@@ -295,6 +306,10 @@ def reporting() -> Iterator[None]:
 
 def report(error: Exception) -> None:
     """Log a failed sign-in once, and tell those who listen."""
+    if isinstance(error, RateLimited) and error.reload_after and error.dingtalk_code is None:
+        # It waits for its turn, and has not failed.
+        current_app.logger.info("DingTalk sign-in waits: %s", error.log_message)
+        return
     if isinstance(error, InvalidState):
         error.retry_url = login_url(error.target)
     # Log what a developer must fix as ERROR, and what visitors cause as WARNING.

@@ -23,6 +23,7 @@ def test_the_package_exports_what_is_promised_and_nothing_else() -> None:
     """A star import gets just these."""
     assert set(flask_dingtalk.__all__) == {
         "DingTalk", "current_dingtalk_user", "login_required", "DingTalkUser", "DingTalkToken",
+        "Employee", "Role",
         "DingTalkError", "InvalidState", "AccessDenied", "InvalidCode", "LoginRequired",
         "OrganisationNotAllowed", "NotPermitted", "ConfigurationError", "RateLimited",
         "DingTalkUnavailable", "DingTalkAPIError",

@@ -153,7 +153,7 @@ class Transport:
         if isinstance(outcome, requests.Response):
             return json_object(outcome)
         error = outcome.error
-        if outcome.status == 400 and type(error) is DingTalkAPIError:
+        if outcome.status in (400, 401) and type(error) is DingTalkAPIError:
             # Which codes tell of a dead refresh token is documented nowhere: any that is neither
             # about the application nor a failure on DingTalk's side.
             error = InvalidCode(
