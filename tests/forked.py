@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Final
 
 from flask import Flask, Response
@@ -172,7 +173,7 @@ def busy_parent() -> Any:
     """Fork twelve times while threads of the parent hold whatever locks there are."""
     app = preloaded()
     with _busy(app):
-        return [in_forks(lambda number=number: _quick(app, number))[0] for number in range(12)]
+        return [in_forks(partial(_quick, app, number))[0] for number in range(12)]
 
 
 def _quick(app: Flask, number: int) -> list[Any]:

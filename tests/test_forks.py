@@ -191,7 +191,7 @@ def visit_over_http(address: str, name: str) -> tuple[set[str], set[str]]:
                 timeout=20,
             )
             for _ in range(4):
-                answer = browser.get(f"{address}/call", timeout=20)
+                answer = browser.get(f"{address}/call", allow_redirects=False, timeout=20)
                 people.add(answer.json()["nick"] if answer.ok else str(answer.status_code))
                 people.add(browser.get(f"{address}/", timeout=20).text)
                 workers.add(answer.headers["X-Process"])
