@@ -1,7 +1,7 @@
-"""Everything that a sign-in with DingTalk needs.
+"""The smallest site that signs people in with DingTalk.
 
-Run it with FLASK_SECRET_KEY, FLASK_DINGTALK_CLIENT_ID and FLASK_DINGTALK_CLIENT_SECRET in the
-environment, those of your application or those that ``flask dingtalk simulator`` prints::
+Set FLASK_SECRET_KEY, FLASK_DINGTALK_CLIENT_ID and FLASK_DINGTALK_CLIENT_SECRET, either to those of
+your application or to what ``flask dingtalk simulator`` prints, and run::
 
     flask --app examples/quickstart run
 """

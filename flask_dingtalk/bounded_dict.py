@@ -1,4 +1,4 @@
-"""A bounded memory that threads share: when it is full, the oldest entry makes room."""
+"""A dictionary of limited size that threads share: when it is full, the oldest entry goes."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ Value = TypeVar("Value")
 
 
 class BoundedDict(Generic[Key, Value]):
-    """A dictionary of at most ``size`` entries, in the order in which they were put."""
+    """A dictionary of at most ``size`` entries, ordered by their last ``put``."""
 
     def __init__(self, size: int) -> None:
         self._size = size
         self._lock = threading.Lock()
         self._entries: dict[Key, Value] = {}
-        #: Look a key up, ``None`` if it is not there. The dictionary's own method, for speed.
+        #: Return the value for a key, or ``None``. The dictionary's own method, for speed.
         self.get = self._entries.get
 
     def put(self, key: Key, value: Value) -> None:
-        """Keep ``value`` under ``key`` as the newest entry; drop the oldest of too many."""
+        """Store ``value`` under ``key`` as the newest entry; drop the oldest if it is full."""
         with self._lock:
             self._entries.pop(key, None)
             self._entries[key] = value
@@ -29,12 +29,12 @@ class BoundedDict(Generic[Key, Value]):
                 del self._entries[next(iter(self._entries))]
 
     def forget(self, key: Key) -> None:
-        """Drop one entry, if it is there."""
+        """Drop an entry, if it is there."""
         with self._lock:
             self._entries.pop(key, None)
 
     def copy(self) -> Self:
-        """Return the same entries behind another lock, as a forked process needs it."""
+        """Return a copy with its own lock, for a forked process: its parent's may stay locked."""
         twin = type(self)(self._size)
         twin._entries.update(self._entries)
         return twin

@@ -1,4 +1,7 @@
-"""``flask dingtalk …``: every start of ``flask`` loads this, so commands import late."""
+"""The commands ``flask dingtalk …``.
+
+Every ``flask`` command loads this module, so imports that only one command needs are inside it.
+"""
 
 import time
 
@@ -11,9 +14,11 @@ def dingtalk() -> None:
 
 
 @dingtalk.command()
-@click.option("--port", default=8765, show_default=True, help="Port on 127.0.0.1; 0: a free one.")
+@click.option(
+    "--port", default=8765, show_default=True, help="Port on 127.0.0.1; 0 picks a free one."
+)
 def simulator(port: int) -> None:
-    """Run the DingTalk simulator by itself, until Ctrl-C."""
+    """Run the DingTalk simulator on its own, until Ctrl-C."""
     from .testing import DingTalkSimulator
 
     try:

@@ -1,8 +1,8 @@
-"""A login in few bytes: JSON, deflated with a dictionary of the text that most of them share.
+"""A login in as few bytes as possible: JSON, deflated with a preset dictionary.
 
-Every byte counts in a cookie, where it is encoded as base64 twice. The dictionary makes DingTalk's
-names and the usual beginnings of values nearly free. It is part of the format: a change of it needs
-another ``seal.VERSION``.
+A cookie has little room, and the login in it is base64-encoded twice. With the dictionary,
+DingTalk's names and the usual beginnings of values cost almost nothing. It is part of the format:
+if you change it, increase ``seal.VERSION``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .api.employee import Employee
 from .api.models import USER_FIELDS, DingTalkToken, DingTalkUser
 from .login import Login
 
-#: What occurs most stands last (zlib manual, deflateSetDictionary).
+#: The most frequent text comes last (zlib manual, deflateSetDictionary).
 _DICTIONARY: Final = (
     b'"loginEmail":"null,"_left_out":["extension","remark"],"employee":{"userid":"","unionid":"'
     b'"user_id":"corp_id":"state_code":"avatar_url":"union_id":"open_id":"'
@@ -27,18 +27,18 @@ _DICTIONARY: Final = (
     b'"https://static-legacy.dingtalk.com/media/","openId":"iEiE","mobile":"1","stateCode":"86",'
     b'"email":"","visitor":false},"more":{},"id":"","since":17,"checked":0,"token":["",7200,null]}'
 )
-_RAW_DEFLATE: Final = -zlib.MAX_WBITS  # no header and no checksum: the seal has its own
+_RAW_DEFLATE: Final = -zlib.MAX_WBITS  # without header and checksum: the seal detects changes
 
 
 def pack(login: Login) -> bytes:
-    """Return ``login`` as bytes; raise ``TypeError`` if its raw profile holds what JSON cannot."""
+    """Return ``login`` as bytes; raise ``TypeError`` if JSON cannot encode its raw profile."""
     user = login.user
     content: dict[str, Any] = {
         "raw": user.raw,
         "more": _fields_beyond_raw(user),
         "id": login.id,
         "since": login.since,
-        # Relative times are shorter.
+        # Shorter than an absolute time.
         "checked": login.checked_at - login.since,
     }
     if login.token is not None:
@@ -80,7 +80,7 @@ def unpack_token(data: bytes) -> DingTalkToken | None:
 
 
 def _fields_beyond_raw(user: DingTalkUser) -> dict[str, Any]:
-    """Return the fields that the raw profile does not tell."""
+    """Return the fields that cannot be read from the raw profile."""
     from_raw = _user_from_raw(user.raw)
     fields = {name: getattr(user, name) for name in USER_FIELDS}
     if from_raw is None:
@@ -110,13 +110,13 @@ def _unpack_token(packed: list[Any], since: int) -> DingTalkToken:
 
 
 def deflate(data: bytes, dictionary: bytes = b"") -> bytes:
-    """Compress, given what the data is likely to hold."""
+    """Compress ``data``; ``dictionary`` is text that it probably contains."""
     compressor = zlib.compressobj(9, zlib.DEFLATED, _RAW_DEFLATE, zdict=dictionary)
     return compressor.compress(data) + compressor.flush()
 
 
 def inflate(data: bytes, dictionary: bytes = b"") -> bytes:
-    """Undo ``deflate``; raise ``zlib.error`` if that is not what ``data`` is."""
+    """Undo ``deflate``; raise ``zlib.error`` if ``data`` did not come from it."""
     return zlib.decompressobj(_RAW_DEFLATE, zdict=dictionary).decompress(data)
 
 

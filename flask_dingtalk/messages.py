@@ -1,14 +1,14 @@
-"""The texts that a visitor reads, in English and Chinese.
+"""The texts for visitors, in English and Chinese.
 
-Two columns are enough for two languages and some thirty texts; a third language would bring gettext
-catalogues. What a developer reads (hints, log lines) is English and stands where it is raised.
+Two columns are enough for two languages and some thirty texts; a third language would need gettext
+catalogues. Texts for developers (hints, log lines) are in English, in the code that uses them.
 """
 
 from typing import Final, Literal, NamedTuple
 
 Language = Literal["en", "zh"]
 
-#: In order of preference where the visitor does not say.
+#: The first is the default if the visitor's browser names none.
 LANGUAGES: Final[tuple[Language, ...]] = ("en", "zh")
 #: The value of the ``lang`` attribute of a page.
 HTML_LANG: Final[dict[Language, str]] = {"en": "en", "zh": "zh-CN"}
@@ -26,7 +26,7 @@ class Text(NamedTuple):
 
 
 class ErrorText(NamedTuple):
-    """What a visitor is told of one ``error_code``."""
+    """The title and the text of the page for one ``error_code``."""
 
     title: Text
     message: Text
@@ -115,26 +115,26 @@ ERRORS: Final[dict[str, ErrorText]] = {
 
 
 def text_of(error_code: str) -> ErrorText:
-    """Return the text for an error; a site's own error without one gets the general text."""
+    """Return the text for an ``error_code``; the general one for a site's own error class."""
     return ERRORS.get(error_code, ERRORS["dingtalk_error"])
 
 
 TRY_AGAIN: Final = Text("Try again", "重试")
-#: After a refusal, for the link to another sign-in.
+#: Instead of "Try again" after a refusal, since the same account would be refused again.
 USE_ANOTHER_ACCOUNT: Final = Text("Use another account", "更换账号登录")
-#: Where nothing can be tried again: what a form posted is gone.
+#: Instead of "Try again" after a POST, which a link cannot repeat.
 HOME: Final = Text("Go to the home page", "返回首页")
-#: Below a `configuration_error`, for whoever has set the site up.
+#: For the developer, on the page of a ``configuration_error``.
 DETAILS_IN_LOG: Final = Text("The details are in the site's log.", "详细信息见网站日志。")
 SIGN_IN: Final = Text("Sign in with DingTalk", "使用钉钉登录")
 
-#: The sign-in page, by the names that its template uses.
+#: The sign-in page, by the names of the variables in its template.
 LOGIN_PAGE: Final[dict[str, Text]] = {
     "title": Text("Sign in", "登录"),
     "otherwise": Text("or", "或"),
 }
 
-#: The page that waits while DingTalk throttles, by the names that the template uses.
+#: The page that reloads itself while DingTalk throttles, by the names of its variables.
 WAITING: Final[dict[str, Text]] = {
     "title": Text("One moment, please", "请稍候"),
     "message": Text(
@@ -142,7 +142,7 @@ WAITING: Final[dict[str, Text]] = {
         "钉钉当前繁忙。本页会自动刷新并继续登录，请勿关闭。",
     ),
     "retry": Text("Reload now", "立即刷新"),
-    "start_over": Text("Sign in anew", "重新登录"),
+    "start_over": Text("Start over", "重新登录"),
 }
 
 #: The embedded QR code.
@@ -171,5 +171,5 @@ IN_APP: Final[dict[str, Text]] = {
 
 
 def in_language(texts: dict[str, Text], language: Language) -> dict[str, str]:
-    """Return texts in one language, by the same names."""
+    """Return the texts in one language, under the same names."""
     return {name: text.in_(language) for name, text in texts.items()}

@@ -1,4 +1,4 @@
-"""May this person in? Decisions on what DingTalk says; what could not be found out is no yes."""
+"""Decide who may sign in, by what DingTalk says; an unanswered question does not admit anyone."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 def admit(user: DingTalkUser, settings: Settings, directory: Directory) -> DingTalkUser:
-    """Return ``user``, with what the organisation's directory says where the settings ask for it.
+    """Return ``user`` with ``user_id`` and ``employee``, if the settings ask for them.
 
-    Raises ``OrganisationNotAllowed`` for people whom the settings keep out, and the errors of the
-    directory.
+    Raises ``OrganisationNotAllowed`` if the settings do not admit the user, and the errors of
+    ``directory``.
     """
     check_allowed(user, settings)
     if not (settings.members_only or settings.employee_profile):
@@ -36,14 +36,14 @@ def admit(user: DingTalkUser, settings: Settings, directory: Directory) -> DingT
 
 
 def without_membership(user: DingTalkUser) -> DingTalkUser:
-    """Return ``user`` without a record, which nobody keeps up to date."""
+    """Return ``user`` without ``employee``: with these settings it would never be updated."""
     return user if user.employee is None else replace(user, employee=None)
 
 
 def fits(user: DingTalkUser, settings: Settings) -> bool:
-    """Tell whether a signed-in user is within the rules as far as the session shows.
+    """Tell whether the settings admit a signed-in user, going by the session alone.
 
-    Somebody who signed in before a rule was set, or before the process was started with it, is not.
+    They may have been admitted before a setting was changed.
     """
     if settings.members_only and user.user_id is None:
         return False
@@ -57,9 +57,9 @@ def check_allowed(user: DingTalkUser, settings: Settings) -> None:
 
 
 def check_organisation(user: DingTalkUser, corp_ids: Collection[str]) -> None:
-    """Raise ``OrganisationNotAllowed`` unless ``user`` signed in as one of these organisations.
+    """Raise ``OrganisationNotAllowed`` unless ``user`` chose one of these organisations.
 
-    A user whose organisation is unknown is in none of them.
+    A user whose organisation is unknown is refused.
     """
     if user.corp_id is None:
         raise OrganisationNotAllowed(
@@ -69,5 +69,5 @@ def check_organisation(user: DingTalkUser, corp_ids: Collection[str]) -> None:
     if user.corp_id not in corp_ids:
         raise OrganisationNotAllowed(
             f"the user chose the organisation {user.corp_id!r}",
-            hint="if it should be let in, add this corp id to the list",
+            hint="to admit its members, add this corp id to the list",
         )

@@ -1,30 +1,30 @@
-"""Is this ``next`` on this site? Pure text in, text out.
+"""Decide whether a URL such as ``next`` leads back to this site, by its text alone.
 
-A browser strips control characters and blanks, reads a backslash as a slash and takes ``//host``
-for another site; a proxy may decode ``%2F`` on the way. What any of them could turn into another
-site is refused (CWE-601, WHATWG URL Standard).
+Browsers strip control characters and spaces, read a backslash as a slash, and take ``//host`` for
+another site. A proxy may decode ``%2F`` on the way. A URL that any of this could turn into one of
+another site is refused (CWE-601, WHATWG URL Standard).
 """
 
 import re
 from posixpath import normpath
 from urllib.parse import unquote, urlsplit
 
-#: Longer ones would not survive the way through DingTalk's ``state`` anyway.
+#: Characters. A longer URL does not fit into the ``state`` that goes through DingTalk.
 MAX_LENGTH = 2048
 
-#: Controls, which browsers strip, and lone surrogates, which cannot be encoded.
+#: Control characters, which browsers strip, and lone surrogates, which cannot be encoded.
 _FORBIDDEN = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\ud800-\\udfff]")
-#: ``//host``, and what dot segments would make of ``/.//host``.
+#: ``//host``, also after dot segments: ``/.//host`` becomes ``//host``.
 _ANOTHER_HOST = re.compile(r"/(?:\.{0,2}/)*/")
-#: A browser reads a backslash as a slash, and somebody in between may the full-width ones.
+#: Browsers read a backslash as a slash; a proxy might do the same with full-width slashes.
 _SLASHES = str.maketrans("\\／＼", "///")
 
 
 def local_target(target: str | None, origin: str) -> str | None:
     """Return ``target`` as path, query and fragment if it leads back to ``origin``, else ``None``.
 
-    ``origin`` is scheme, host and port of this site as the browser sees it, without a slash at
-    its end. An absolute URL is accepted only if it starts with exactly that origin.
+    ``origin`` is scheme, host and port of this site as the browser sees them, without a trailing
+    slash. An absolute URL is accepted only if it starts with exactly that origin.
     """
     if not target or len(target) > MAX_LENGTH or _FORBIDDEN.search(target):
         return None
@@ -39,15 +39,15 @@ def local_target(target: str | None, origin: str) -> str | None:
 
 
 def is_path(target: str, path: str) -> bool:
-    """Tell whether ``target`` leads to ``path``, however it is spelled."""
+    """Tell whether ``target`` leads to ``path``, also if it is encoded or has dot segments."""
     asked = unquote(re.split(r"[?#]", target, maxsplit=1)[0].translate(_SLASHES))
     return normpath(asked) == normpath(unquote(path))
 
 
 def origin_of(url: str) -> str | None:
-    """Return scheme, host and port of an absolute http(s) URL in lower case, else ``None``.
+    """Return scheme, host and port of an http(s) URL in lower case; ``None`` for any other text.
 
-    A default port is dropped, as browsers do (RFC 6454, section 6.2).
+    A default port is left out, as browsers do (RFC 6454, section 6.2).
     """
     try:
         parts = urlsplit(url)
@@ -68,7 +68,7 @@ def _same_origin(target: str, origin: str) -> bool:
 
 
 def _is_plain_path(path: str) -> bool:
-    # Twice: a proxy may decode once, and the application behind it once more.
+    # A proxy may decode the path once, and the application behind it once more.
     for _ in range(3):
         if _FORBIDDEN.search(path) or _ANOTHER_HOST.match(path.translate(_SLASHES)):
             return False

@@ -1,8 +1,8 @@
-"""Seal bytes so that only this application can read them, and notice any change.
+"""Encrypt bytes so that only this application can read them and any change is noticed.
 
-AES-256-GCM with a random 96-bit nonce (NIST SP 800-38D); the key is derived from the application's
-secret with HKDF-SHA256 (RFC 5869), bound to a purpose and a context, so that nothing sealed for one
-purpose or by another application opens here.
+AES-256-GCM with a random 96-bit nonce (NIST SP 800-38D). The key is derived from the application's
+secret, a purpose and a context with HKDF-SHA256 (RFC 5869): what was sealed for another purpose or
+by another application does not open.
 """
 
 import binascii
@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-#: First byte of everything sealed; a later format takes another one.
+#: The first byte of every sealed text. Increase it whenever the format changes.
 VERSION: Final = b"\x02"
 _NONCE_BYTES: Final = 12
 _KEY_BYTES: Final = 32
@@ -25,8 +25,8 @@ _KEY_BYTES: Final = 32
 class Sealer:
     """Seals with the first of several secrets and opens with any of them.
 
-    ``secrets`` are the application's secret and then its fallbacks, newest first; ``purpose`` and
-    ``context`` go into the derivation of the key.
+    ``secrets`` are the application's secret and its fallbacks, newest first. ``purpose`` and
+    ``context`` take part in deriving the keys.
     """
 
     __slots__ = ("_ciphers",)
@@ -42,7 +42,7 @@ class Sealer:
         return urlsafe_b64encode(sealed).rstrip(b"=").decode("ascii")
 
     def open(self, text: str) -> bytes | None:
-        """Return what was sealed, or ``None`` if it cannot be read, whatever the reason."""
+        """Return the bytes that were sealed, or ``None`` if ``text`` cannot be read."""
         try:
             sealed = urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4))
         except (UnicodeEncodeError, binascii.Error):

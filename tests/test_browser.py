@@ -1,4 +1,4 @@
-"""A walk through the example site in a real browser, Chromium, as its visitors see it."""
+"""The example site in a real browser, Chromium, as its visitors see it."""
 
 import os
 import re
@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[1]
 
 @dataclass
 class Portal:
-    """The example site, served, and the simulator that it brought along."""
+    """The example site on a server, and its simulator."""
 
     address: str
     simulator: DingTalkSimulator
@@ -35,7 +35,7 @@ class Portal:
 
 
 class Visitor:
-    """Somebody with a browser window, who counts clicks."""
+    """A person with a browser window; counts their clicks."""
 
     def __init__(self, page: Page, portal: Portal) -> None:
         self.page = page
@@ -43,7 +43,7 @@ class Visitor:
         self.clicks = 0
 
     def open(self, path: str) -> None:
-        """Type in an address of the site."""
+        """Open a page by its address."""
         self.page.goto(self.portal.url(path))
 
     def click(self, name: str) -> None:
@@ -52,7 +52,7 @@ class Visitor:
         self.clicks += 1
 
     def find(self, name: str) -> Locator:
-        """Find what can be clicked, by the beginning of its name."""
+        """Find a link, button or choice by the beginning of its name."""
         named = re.compile(f"^{name}")
         found = self.page.get_by_role("link", name=named)
         for role in ("button", "radio"):
@@ -69,7 +69,7 @@ class Visitor:
         pytest.fail(f"the Tab key does not lead to {name!r}")
 
     def sign_in(self, person: str = "张三") -> None:
-        """Take the button of the sign-in page, and answer the pages of the simulator."""
+        """Use the button of the sign-in page, and answer the simulator's pages."""
         self.click("Sign in with DingTalk")
         self.click(person)
         self.click("Agree")
@@ -81,7 +81,7 @@ class Visitor:
             frame.get_by_role("button", name=re.compile(f"^{name}")).click()
 
     def be_inside_dingtalk(self) -> None:
-        """Pass for DingTalk's client, as the developer tools of a browser let it."""
+        """Look like DingTalk's client, by the browser's developer tools."""
         tools = self.page.context.new_cdp_session(self.page)
         tools.send("Network.setUserAgentOverride", {"userAgent": "DingTalk"})
 
@@ -90,13 +90,13 @@ class Visitor:
         expect(self.page).to_have_url(self.portal.url(path))
 
     def sees(self, text: str) -> None:
-        """Wait for a text of the page's content."""
+        """Wait for a text in the page's content."""
         expect(self.page.get_by_role("main")).to_contain_text(text)
 
 
 @pytest.fixture
 def portal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Portal]:
-    """Serve the example site as it is without any setting."""
+    """Serve the example site without any setting."""
     for name in os.environ:
         if name.startswith("FLASK_"):
             monkeypatch.delenv(name)
@@ -144,7 +144,7 @@ def test_four_clicks_lead_in_and_out_again(
 
 
 def test_four_clicks_lead_in_and_out_in_chinese(visitor_with: Callable[..., Visitor]) -> None:
-    """A Chinese browser gets Chinese pages all the way."""
+    """A Chinese browser gets Chinese pages on the whole way."""
     visitor = visitor_with(language="zh-CN")
     visitor.open("/")
     for name in ("使用钉钉登录", "张三", "同意", "退出登录"):
@@ -153,7 +153,7 @@ def test_four_clicks_lead_in_and_out_in_chinese(visitor_with: Callable[..., Visi
 
 
 def test_keyboard_alone_leads_in_and_out_again(visitor: Visitor) -> None:
-    """Nobody needs a mouse."""
+    """The whole way works without a mouse."""
     visitor.open("/")
     for name in ("Sign in with DingTalk", "张三", "Agree", "Sign out"):
         visitor.tab_to(name)
@@ -162,7 +162,7 @@ def test_keyboard_alone_leads_in_and_out_again(visitor: Visitor) -> None:
 
 
 def test_keyboard_skips_to_the_content(visitor: Visitor) -> None:
-    """The first stop of the Tab key is a link past the navigation."""
+    """The first stop of the Tab key is a link that skips the navigation."""
     visitor.open("/")
     visitor.page.keyboard.press("Tab")
     expect(visitor.find("Skip to content")).to_be_focused()
@@ -171,7 +171,7 @@ def test_keyboard_skips_to_the_content(visitor: Visitor) -> None:
 
 
 def test_deep_link_lands_where_it_was_asked_for(visitor: Visitor) -> None:
-    """A guarded page asked for by its address comes up after the sign-in, query and all."""
+    """After the sign-in, a guarded page comes up with its query."""
     visitor.open("/company?from=mail&to=%E5%BC%A0")
     visitor.sign_in()
     visitor.is_at("/company?from=mail&to=%E5%BC%A0")
@@ -179,7 +179,7 @@ def test_deep_link_lands_where_it_was_asked_for(visitor: Visitor) -> None:
 
 
 def test_scanned_code_lands_where_the_page_was_asked_for(visitor: Visitor) -> None:
-    """The page behind the door shows the QR code, and comes up once somebody has scanned it."""
+    """A guarded page leads to the QR code, and comes up once somebody has scanned it."""
     visitor.open("/company?from=mail&to=%E5%BC%A0")
     visitor.scan("李四")
     visitor.is_at("/company?from=mail&to=%E5%BC%A0")
@@ -187,7 +187,7 @@ def test_scanned_code_lands_where_the_page_was_asked_for(visitor: Visitor) -> No
 
 
 def test_phone_is_offered_no_code_to_scan(visitor_with: Callable[..., Visitor]) -> None:
-    """Nobody can scan the screen of the phone that they hold."""
+    """People cannot scan the phone that they are holding."""
     visitor = visitor_with(PHONE)
     visitor.open("/company")
     expect(visitor.find("Sign in with DingTalk")).to_be_visible()
@@ -195,19 +195,19 @@ def test_phone_is_offered_no_code_to_scan(visitor_with: Callable[..., Visitor]) 
 
 
 def test_nobody_taps_anything_inside_dingtalk(visitor: Visitor) -> None:
-    """A page behind the door comes up by itself, for whoever holds the phone."""
+    """Inside DingTalk, a guarded page opens without a tap."""
     visitor.portal.simulator.in_app_user = "li"
     visitor.be_inside_dingtalk()
     visitor.open("/record")
     visitor.is_at("/record")
     visitor.sees("工程师 · 示例科技")
     visitor.open("/profile")
-    visitor.sees("none: DingTalk's client says who you are, and no more")
+    visitor.sees("none: the DingTalk client only says who you are")
     assert visitor.clicks == 0
 
 
 def test_button_inside_dingtalk_asks_no_questions(visitor: Visitor) -> None:
-    """The button of the home page leads through the client as well, not to DingTalk's pages."""
+    """The home page's button signs in through the client as well, without DingTalk's pages."""
     visitor.be_inside_dingtalk()
     visitor.open("/")
     visitor.click("Sign in with DingTalk")
@@ -216,12 +216,12 @@ def test_button_inside_dingtalk_asks_no_questions(visitor: Visitor) -> None:
 
 
 def test_declining_leads_to_another_try_that_works(visitor: Visitor) -> None:
-    """Whoever declines may think again, and lands where the first try would have led."""
+    """After declining, a second try leads to the page that was asked for."""
     visitor.open("/company")
     visitor.click("Sign in with DingTalk")
     visitor.click("张三")
     visitor.click("Decline")
-    visitor.sees("You did not sign in")
+    visitor.sees("The sign-in was not completed")
     visitor.click("Try again")
     visitor.click("Sign in with DingTalk")
     visitor.click("Agree")
@@ -229,7 +229,7 @@ def test_declining_leads_to_another_try_that_works(visitor: Visitor) -> None:
 
 
 def test_two_tabs_sign_in_at_the_same_time(visitor: Visitor) -> None:
-    """A sign-in begun in one tab survives one that is begun and finished in another."""
+    """A sign-in in one tab survives another that starts and ends in a second tab."""
     second = Visitor(visitor.page.context.new_page(), visitor.portal)
     visitor.open("/profile")
     visitor.click("Sign in with DingTalk")
@@ -247,11 +247,11 @@ def test_two_tabs_sign_in_at_the_same_time(visitor: Visitor) -> None:
 
 
 def test_person_of_another_organisation_may_try_again_as_somebody_else(visitor: Visitor) -> None:
-    """Who is kept out of the site may come back with another account."""
+    """After a refusal, another account can sign in."""
     visitor.open("/company")
     visitor.sign_in("王五")
-    visitor.sees("This site is for our own people")
-    visitor.click("Try again")
+    visitor.sees("Your organisation has no access")
+    visitor.click("Use another account")
     visitor.click("Sign in with DingTalk")
     visitor.click("Use another account")
     visitor.click("李四")
@@ -260,19 +260,16 @@ def test_person_of_another_organisation_may_try_again_as_somebody_else(visitor: 
 
 
 def test_person_of_another_organisation_gets_nowhere_with_the_code(visitor: Visitor) -> None:
-    """The same rule holds for who scans."""
+    """The same rule applies to the QR code."""
     visitor.open("/company")
     visitor.scan("王五")
-    visitor.sees("This site is for our own people")
+    visitor.sees("Your organisation has no access")
 
 
 def test_member_reads_the_record_outsider_is_refused_and_leaver_is_signed_out(
     visitor_with: Callable[..., Visitor],
 ) -> None:
-    """A member comes in, an outsider does not, and a leaver does not stay.
-
-    The next click after the revalidation time ends on the sign-in page.
-    """
+    """After the revalidation time, a leaver's next click ends on the sign-in page."""
     member, outsider = visitor_with(), visitor_with()
     member.open("/record")
     member.sign_in()
@@ -281,11 +278,11 @@ def test_member_reads_the_record_outsider_is_refused_and_leaver_is_signed_out(
 
     outsider.open("/record")
     outsider.sign_in("王五")
-    outsider.sees("This site is for our own people")
+    outsider.sees("Your organisation has no access")
     outsider.open("/record")
     expect(outsider.find("Sign in with DingTalk")).to_be_visible()
 
-    member.click("Let me leave the company")
+    member.click("Leave the company")
     member.sees("You have left 示例科技.")
     with time_machine.travel(datetime.now(UTC) + timedelta(seconds=11)):
         member.click("See my profile")
@@ -293,11 +290,11 @@ def test_member_reads_the_record_outsider_is_refused_and_leaver_is_signed_out(
 
 
 def test_leaver_who_is_taken_back_signs_in_again(visitor: Visitor) -> None:
-    """The site shows who left, and one click undoes it."""
+    """The site shows who has left, and one click undoes it."""
     visitor.open("/record")
     visitor.sign_in()
-    visitor.click("Let me leave the company")
-    visitor.click("Take them back")
+    visitor.click("Leave the company")
+    visitor.click("Rehire")
     visitor.sees("张三 is back at 示例科技")
 
 
@@ -305,7 +302,7 @@ def test_leaver_who_is_taken_back_signs_in_again(visitor: Visitor) -> None:
 
 
 def test_loading_the_callback_again_does_no_harm(visitor: Visitor) -> None:
-    """The same callback leads to the same page again, and DingTalk is not asked again."""
+    """The callback leads to the same page again, without a call to DingTalk."""
     requested: list[str] = []
     visitor.page.on("request", lambda request: requested.append(request.url))
     visitor.open("/profile")
@@ -319,7 +316,7 @@ def test_loading_the_callback_again_does_no_harm(visitor: Visitor) -> None:
 
 
 def test_agreeing_again_after_going_back_leaves_the_user_signed_in(visitor: Visitor) -> None:
-    """The way back ends at a used sign-in: a page says so, and nobody is signed out by it."""
+    """A page says that this sign-in was already used; the person stays signed in."""
     visitor.open("/profile")
     visitor.sign_in()
     visitor.is_at("/profile")
@@ -331,7 +328,7 @@ def test_agreeing_again_after_going_back_leaves_the_user_signed_in(visitor: Visi
 
 
 def test_going_back_after_signing_out_shows_no_profile(visitor: Visitor) -> None:
-    """The browser keeps no page for the next person at the keyboard."""
+    """The browser does not show the profile to the next person."""
     visitor.open("/profile")
     visitor.sign_in()
     visitor.is_at("/profile")
@@ -342,7 +339,7 @@ def test_going_back_after_signing_out_shows_no_profile(visitor: Visitor) -> None
 
 
 def test_no_page_tells_another_site_where_its_visitors_come_from(visitor: Visitor) -> None:
-    """No address of the site leaves it in a Referer header, least of all one with a code."""
+    """No Referer header contains an address of the site, in particular none with a code."""
     requests: list[Request] = []
     visitor.page.on("request", lambda request: requests.append(request))
     visitor.open("/")
@@ -363,7 +360,7 @@ def test_no_page_tells_another_site_where_its_visitors_come_from(visitor: Visito
 def test_documented_page_with_a_nonce_shows_the_code(
     portal: Portal, visitor: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The policy of docs/ways-in.md lets in what its page needs, and the code is scanned."""
+    """The documented policy allows what the page needs, and the code can be scanned."""
     text = (ROOT / "docs" / "ways-in.md").read_text(encoding="utf-8")
     first, *others = re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     (with_nonce,) = (other for other in others if "add_nonce_policy" in other)
@@ -382,7 +379,7 @@ def test_documented_page_with_a_nonce_shows_the_code(
 
 
 def test_avatar_is_shown(visitor: Visitor) -> None:
-    """The security policy lets the picture in."""
+    """The security policy allows the picture."""
     visitor.open("/profile")
     visitor.sign_in()
     avatar = visitor.page.locator(".person .avatar")
@@ -391,7 +388,7 @@ def test_avatar_is_shown(visitor: Visitor) -> None:
 
 
 def test_script_of_the_page_gets_the_profile(visitor: Visitor) -> None:
-    """The button shows what the guarded endpoint answers."""
+    """The button shows the answer of the guarded endpoint."""
     visitor.open("/profile")
     visitor.sign_in()
     visitor.click("Fetch")
@@ -405,7 +402,7 @@ def test_script_that_finds_nobody_signed_in_offers_the_way_back(visitor: Visitor
     visitor.is_at("/profile")
     visitor.page.context.clear_cookies(name="session")
     visitor.click("Fetch")
-    visitor.sees("You are signed out by now.")
+    visitor.sees("You are no longer signed in.")
     visitor.click("Sign in again")
     visitor.click("Sign in with DingTalk")
     visitor.click("Agree")
@@ -418,7 +415,7 @@ def test_script_that_finds_nobody_signed_in_offers_the_way_back(visitor: Visitor
 def test_no_page_is_wider_than_a_phone(
     size: tuple[int, int], visitor_with: Callable[..., Visitor]
 ) -> None:
-    """No page has to be scrolled sideways."""
+    """No page needs sideways scrolling."""
     visitor = visitor_with(size)
 
     def fits() -> bool:
@@ -440,11 +437,11 @@ def test_no_page_is_wider_than_a_phone(
     visitor.open("/record")
     visitor.page.get_by_text("The record as DingTalk sent it").click()
     assert fits()
-    visitor.click("Let me leave the company")
+    visitor.click("Leave the company")
     visitor.sees("You have left 示例科技.")
     assert fits()
     visitor.page.context.clear_cookies()
     visitor.open("/approvals")
     visitor.sign_in("李四")
-    visitor.sees("This page is not open to you")
+    visitor.sees("You do not have access")
     assert fits()

@@ -1,4 +1,4 @@
-"""The examples run as they stand, over real HTTP against the simulator."""
+"""The examples work, over real HTTP against the simulator."""
 
 import ast
 import os
@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -17,6 +18,7 @@ from flask.testing import FlaskClient
 
 from examples.site import create_app
 from flask_dingtalk import ConfigurationError
+from flask_dingtalk.messages import ERRORS, WAITING
 from flask_dingtalk.testing import DingTalkSimulator
 
 from .helpers import SECRET_KEY
@@ -41,7 +43,7 @@ def index():
 
 @pytest.fixture(autouse=True)
 def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hide the ``FLASK_…`` variables of whoever runs the tests."""
+    """Hide the ``FLASK_…`` variables of the machine that runs the tests."""
     for name in os.environ:
         if name.startswith("FLASK_"):
             monkeypatch.delenv(name)
@@ -49,7 +51,7 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def portal_app(simulator: DingTalkSimulator) -> Flask:
-    """Build the example site for given credentials and a company."""
+    """Build the example site with credentials and the name of a company."""
     own, *_ = simulator.organisations.values()
     return create_app(
         simulator.settings
@@ -62,13 +64,13 @@ def portal_app(simulator: DingTalkSimulator) -> Flask:
 
 @pytest.fixture
 def visitor(portal_app: Flask) -> FlaskClient:
-    """Return a browser that nobody has signed in with."""
+    """Return a browser without a sign-in."""
     return portal_app.test_client()
 
 
 @pytest.fixture
 def zhang(visitor: FlaskClient, simulator: DingTalkSimulator) -> FlaskClient:
-    """Return a browser that 张三 signed in with, for the company."""
+    """Return a browser in which 张三 is signed in."""
     simulator.sign_in(visitor, "zhang")
     return visitor
 
@@ -83,28 +85,28 @@ def simulated() -> Iterator[Flask]:
 
 @pytest.fixture
 def people(simulated: Flask) -> DingTalkSimulator:
-    """Return the simulator that the site without credentials brought along."""
+    """Return the simulator that the site without credentials started."""
     brought: DingTalkSimulator = simulated.extensions["simulator"]
     return brought
 
 
 @pytest.fixture
 def boss(simulated: Flask, people: DingTalkSimulator) -> FlaskClient:
-    """Return a browser that 张三 signed in with, on the site without credentials."""
+    """Return a browser in which 张三 is signed in, on the site without credentials."""
     client = simulated.test_client()
     people.sign_in(client, "zhang")
     return client
 
 
 def page(client: FlaskClient, path: str, language: str = "en") -> str:
-    """Return the text of a page that is there."""
+    """Return the text of a page, which must answer 200."""
     response = client.get(path, headers=HTML | {"Accept-Language": language})
     assert response.status_code == 200
     return response.text
 
 
 def set_environment(monkeypatch: pytest.MonkeyPatch, settings: Mapping[str, str]) -> None:
-    """Set settings as a developer does, by environment variables."""
+    """Put settings into environment variables, as a developer does."""
     for name, value in settings.items():
         monkeypatch.setenv(f"FLASK_{name}", value)
 
@@ -113,7 +115,7 @@ def set_environment(monkeypatch: pytest.MonkeyPatch, settings: Mapping[str, str]
 
 
 def test_quickstart_is_the_documented_fifteen_lines() -> None:
-    """Below its docstring, the quickstart is the code that people are shown."""
+    """Below its docstring, the quickstart is the code in the README."""
     module = ast.parse((ROOT / "examples" / "quickstart.py").read_text(encoding="utf-8"))
     assert ast.unparse(ast.Module(module.body[1:], [])) == ast.unparse(ast.parse(FIFTEEN_LINES))
 
@@ -127,15 +129,15 @@ def quickstart(monkeypatch: pytest.MonkeyPatch, simulator: DingTalkSimulator) ->
 
 
 def test_quickstart_asks_visitors_to_sign_in(quickstart: FlaskClient) -> None:
-    """Nobody gets to the page without signing in."""
+    """The page redirects to the sign-in."""
     response = quickstart.get("/", headers=HTML)
     assert (response.status_code, response.location) == (302, "/dingtalk/login?next=/")
 
 
-def test_quickstart_greets_who_signed_in(
+def test_quickstart_greets_people_by_name(
     quickstart: FlaskClient, simulator: DingTalkSimulator
 ) -> None:
-    """Whoever signed in reads their name."""
+    """After the sign-in, the page shows the nick."""
     simulator.sign_in(quickstart, "li")
     assert quickstart.get("/").text == "Hello, 李四"
 
@@ -144,12 +146,12 @@ def test_quickstart_greets_who_signed_in(
 
 
 def test_home_is_open_and_offers_to_sign_in(visitor: FlaskClient) -> None:
-    """A visitor finds the sign-in button, which leads to the profile."""
+    """The home page has a sign-in button that leads to the profile."""
     assert 'href="/dingtalk/login?next=/profile&amp;via=redirect"' in page(visitor, "/")
 
 
-def test_home_says_who_is_signed_in(boss: FlaskClient) -> None:
-    """Home greets by name and company."""
+def test_home_shows_the_signed_in_person(boss: FlaskClient) -> None:
+    """The home page shows name and company."""
     text = page(boss, "/")
     assert "张三" in text
     assert "示例科技" in text
@@ -169,7 +171,7 @@ def test_guarded_page_comes_back_after_the_sign_in(
 def test_page_speaks_the_language_of_the_visitor(
     path: str, language: str, lang: str, boss: FlaskClient
 ) -> None:
-    """Each page is there in Chinese and in English."""
+    """Each page exists in Chinese and in English."""
     assert f'<html lang="{lang}">' in page(boss, path, language)
 
 
@@ -178,32 +180,30 @@ def test_page_speaks_the_language_of_the_visitor(
     [
         pytest.param("张三", id="nick"),
         pytest.param("zhang.san@example.com", id="email"),
-        pytest.param("Access token ends", id="token"),
+        pytest.param("Access token expires", id="token"),
     ],
 )
-def test_profile_shows_what_dingtalk_told(value: str, zhang: FlaskClient) -> None:
-    """The profile page shows the profile."""
+def test_profile_shows_what_dingtalk_sent(value: str, zhang: FlaskClient) -> None:
+    """The page shows the fields of the profile."""
     assert value in page(zhang, "/profile")
 
 
 def test_profile_shows_the_phone_number_in_e164(
     zhang: FlaskClient, simulator: DingTalkSimulator
 ) -> None:
-    """A phone number can be dialled from anywhere."""
+    """The phone number has its country code."""
     assert f"+86{simulator.users['zhang'].mobile}" in page(zhang, "/profile")
 
 
-def test_profile_shows_who_it_is_by_union_id(
-    zhang: FlaskClient, simulator: DingTalkSimulator
-) -> None:
-    """The identity stands on the page."""
+def test_profile_shows_the_union_id(zhang: FlaskClient, simulator: DingTalkSimulator) -> None:
+    """The page shows the id that identifies the person."""
     assert simulator.users["zhang"].union_id in page(zhang, "/profile")
 
 
 def test_profile_says_what_dingtalk_did_not_send(
     visitor: FlaskClient, simulator: DingTalkSimulator
 ) -> None:
-    """A field that DingTalk withheld is named as such."""
+    """The page marks fields that are missing."""
     simulator.sign_in(visitor, "li")
     assert "not sent" in page(visitor, "/profile")
 
@@ -211,7 +211,7 @@ def test_profile_says_what_dingtalk_did_not_send(
 def test_profile_shows_no_token(
     zhang: FlaskClient, portal_app: Flask, simulator: DingTalkSimulator
 ) -> None:
-    """A token is nothing for a page."""
+    """Neither the access token nor the refresh token is on the page."""
     with zhang:
         text = page(zhang, "/profile")
         token = portal_app.extensions["dingtalk"].token
@@ -219,15 +219,15 @@ def test_profile_shows_no_token(
     assert token.refresh_token not in text
 
 
-def test_company_is_claimed_for_nobody_of_whom_it_is_not_known(zhang: FlaskClient) -> None:
-    """Without DINGTALK_MEMBERS_ONLY the site did not ask, and says so."""
+def test_company_is_not_shown_if_membership_was_not_checked(zhang: FlaskClient) -> None:
+    """Without DINGTALK_MEMBERS_ONLY, the page says that the site did not ask."""
     text = page(zhang, "/profile")
     assert "示例科技" not in text
     assert "not asked for" in text
 
 
 def test_first_page_after_the_sign_in_says_hello_once(zhang: FlaskClient) -> None:
-    """The greeting is not repeated."""
+    """The greeting does not appear on the second page."""
     greeting = "Hello 张三, you are signed in."
     assert greeting in page(zhang, "/profile")
     assert greeting not in page(zhang, "/profile")
@@ -239,12 +239,12 @@ def test_first_page_after_the_sign_in_says_hello_once(zhang: FlaskClient) -> Non
 def test_site_counts_the_sign_ins_of_a_person(
     zhang: FlaskClient, simulator: DingTalkSimulator
 ) -> None:
-    """The site's own record is linked by union id, so that a second sign-in finds it."""
+    """The second sign-in finds the record of the first by the union id."""
     simulator.sign_in(zhang, "zhang")
     assert "<dt>Sign-ins</dt><dd>2</dd>" in page(zhang, "/profile")
 
 
-def test_people_have_records_of_their_own(portal_app: Flask, simulator: DingTalkSimulator) -> None:
+def test_each_person_has_a_separate_record(portal_app: Flask, simulator: DingTalkSimulator) -> None:
     """Another person's sign-in does not count."""
     for name in ("li", "zhang"):
         client = portal_app.test_client()
@@ -255,16 +255,16 @@ def test_people_have_records_of_their_own(portal_app: Flask, simulator: DingTalk
 def test_profile_works_after_the_site_forgot_its_records(
     zhang: FlaskClient, portal_app: Flask
 ) -> None:
-    """A restart empties the table, and nobody is signed out by that."""
+    """A restart empties the table of people and signs nobody out."""
     portal_app.extensions["accounts"].clear()
-    assert "the site was restarted" in page(zhang, "/profile")
+    assert "the site has restarted" in page(zhang, "/profile")
 
 
 # --- The site: for scripts -----------------------------------------------------------------------
 
 
 def test_api_tells_a_script_where_to_sign_in(visitor: FlaskClient) -> None:
-    """A script gets 401 and JSON in the place of a redirect."""
+    """A script gets 401 and JSON instead of a redirect."""
     response = visitor.get("/api/me", headers=JSON)
     assert response.status_code == 401
     assert response.json == {"error": "login_required", "login_url": "/dingtalk/login"}
@@ -282,13 +282,18 @@ def test_api_answers_who_is_signed_in(zhang: FlaskClient, simulator: DingTalkSim
     }
 
 
+def test_api_answers_readable_chinese(zhang: FlaskClient) -> None:
+    """The JSON contains 张三 and not its escape sequences."""
+    assert "张三" in zhang.get("/api/me", headers=JSON).text
+
+
 # --- The site: ways in ---------------------------------------------------------------------------
 
 
 def test_guarded_page_leads_to_a_page_of_the_site_with_code_and_button(
     visitor: FlaskClient,
 ) -> None:
-    """The sign-in page has the look of the site, and both ways lead back."""
+    """The sign-in page has the site's style, and its button leads back."""
     text = visitor.get("/company", headers=HTML, follow_redirects=True).text
     assert "site.css" in text
     assert "data-dingtalk-qr=" in text
@@ -299,30 +304,30 @@ def test_guarded_page_leads_to_a_page_of_the_site_with_code_and_button(
 def test_sign_in_page_speaks_the_language_of_the_visitor(
     language: str, lang: str, visitor: FlaskClient
 ) -> None:
-    """The page is there in Chinese and in English."""
+    """The page exists in Chinese and in English."""
     assert f'<html lang="{lang}">' in page(visitor, "/dingtalk/login", language)
 
 
 def test_sign_in_page_can_be_left_out(simulator: DingTalkSimulator) -> None:
-    """The setting of the environment is stronger than that of the example."""
+    """A setting from outside wins over the example's own."""
     settings = simulator.settings | {"SECRET_KEY": SECRET_KEY, "DINGTALK_LOGIN_PAGE": False}
     response = create_app(settings).test_client().get("/dingtalk/login")
     assert response.location.startswith(simulator.url)
 
 
-def test_site_with_credentials_asks_the_client_for_nothing_unless_told_to(
+def test_site_with_credentials_has_no_in_app_sign_in_by_default(
     visitor: FlaskClient,
 ) -> None:
-    """Sign-in inside the client takes more steps in DingTalk's console than the others."""
+    """It needs more steps in DingTalk's console than the other ways in."""
     inside = {"User-Agent": "DingTalk"}
     assert "data-dingtalk-qr=" in visitor.get("/dingtalk/login", headers=inside).text
     assert visitor.post("/dingtalk/in-app").status_code == 404
 
 
-def test_site_with_credentials_signs_in_inside_the_client_where_told_to(
+def test_in_app_sign_in_can_be_switched_on_with_credentials(
     monkeypatch: pytest.MonkeyPatch, simulator: DingTalkSimulator
 ) -> None:
-    """Two settings of the environment switch it on."""
+    """Two environment variables switch it on."""
     switch = {
         "DINGTALK_IN_APP_LOGIN": "true",
         "DINGTALK_CORP_ID": simulator.application.corp_id,
@@ -335,7 +340,7 @@ def test_site_with_credentials_signs_in_inside_the_client_where_told_to(
 
 
 def test_simulated_site_says_whose_phone_it_is(simulated: Flask, people: DingTalkSimulator) -> None:
-    """Who is inside the client is chosen on a page of the simulator, which is there."""
+    """The home page links to the simulator's page for choosing the person in the client."""
     address = f"{people.url}/oauth2/phone"
     assert address in page(simulated.test_client(), "/")
     assert requests.get(address, timeout=10).status_code == 200
@@ -345,29 +350,58 @@ def test_simulated_site_says_whose_phone_it_is(simulated: Flask, people: DingTal
 
 
 @pytest.mark.parametrize(
-    ("failure", "title"),
+    ("endpoint", "failure", "error_code"),
     [
-        pytest.param({"code": "access_denied"}, "You did not sign in", id="declined"),
-        pytest.param({"code": "invalid_request"}, "You did not sign in", id="another-error"),
+        pytest.param("authorize", {"code": "access_denied"}, "access_denied", id="declined"),
+        pytest.param("userAccessToken", {"status": 500}, "dingtalk_unavailable", id="unavailable"),
     ],
 )
-def test_sign_in_that_comes_back_with_an_error_gets_a_page_of_the_site(
-    failure: dict[str, str],
-    title: str,
+def test_failed_sign_in_ends_on_a_page_of_the_site(
+    endpoint: str,
+    failure: dict[str, Any],
+    error_code: str,
     visitor: FlaskClient,
     simulator: DingTalkSimulator,
 ) -> None:
-    """A failed sign-in ends on a page of the site that says so."""
-    simulator.fail("authorize", code=failure["code"])
-    assert title in simulator.sign_in(visitor, "zhang").text
+    """The page has the site's style and the extension's texts for this error."""
+    simulator.fail(endpoint, **failure)
+    text = simulator.sign_in(visitor, "zhang").text
+    assert "site.css" in text
+    assert ERRORS[error_code].title.en in text
+    assert ERRORS[error_code].message.en in text
 
 
-def test_error_without_a_text_of_its_own_gets_the_general_one(
-    visitor: FlaskClient, simulator: DingTalkSimulator
+@pytest.mark.parametrize(
+    ("path", "language", "title"),
+    [
+        pytest.param("/nowhere", "en", "Page not found", id="404-en"),
+        pytest.param("/nowhere", "zh-CN", "页面不存在", id="404-zh"),
+        pytest.param("/dingtalk/logout", "en", "This address works differently", id="405"),
+        pytest.param("/broken", "en", "Something went wrong", id="500"),
+    ],
+)
+def test_other_errors_have_a_page_of_the_site(
+    path: str, language: str, title: str, portal_app: Flask
 ) -> None:
-    """Every error of a sign-in ends on a page of the site."""
-    simulator.fail("userAccessToken", status=500)
-    assert "That did not work" in simulator.sign_in(visitor, "zhang").text
+    """An unknown address, a wrong method and an exception end on a page in the site's style."""
+
+    @portal_app.get("/broken")
+    def broken() -> str:
+        raise RuntimeError
+
+    headers = HTML | {"Accept-Language": language}
+    response = portal_app.test_client().get(path, headers=headers)
+    assert response.status_code in (404, 405, 500)
+    assert title in response.text
+    assert "site.css" in response.text
+
+
+def test_waiting_page_reloads_itself(visitor: FlaskClient, simulator: DingTalkSimulator) -> None:
+    """While DingTalk throttles a sign-in, the visitor sees the extension's waiting page."""
+    simulator.fail("userAccessToken", throttled=True, times=None)
+    response = simulator.sign_in(visitor, "zhang")
+    assert "Refresh" in response.headers
+    assert WAITING["message"].en in response.text
 
 
 # --- The site: members and their records --------------------------------------------------------
@@ -376,10 +410,11 @@ def test_error_without_a_text_of_its_own_gets_the_general_one(
 def test_person_of_another_organisation_reads_that_the_site_is_not_for_them(
     simulated: Flask, people: DingTalkSimulator
 ) -> None:
-    """The sign-in of who is no member ends on a page of the site that says why."""
+    """An outsider's sign-in ends on a page of the site that says why and offers another account."""
     response = people.sign_in(simulated.test_client(), "wang")
     assert response.status_code == 403
-    assert "This site is for our own people" in response.text
+    assert ERRORS["organisation_not_allowed"].title.en in response.text
+    assert "Use another account" in response.text
     assert "site.css" in response.text
 
 
@@ -397,12 +432,25 @@ def test_person_of_another_organisation_reads_that_the_site_is_not_for_them(
     ],
 )
 def test_record_shows_what_the_directory_says(value: str, boss: FlaskClient) -> None:
-    """The page of the employee shows the record."""
+    """The page shows the fields of the record."""
     assert value in page(boss, "/record")
 
 
-def test_record_shows_the_manager_by_user_id(simulated: Flask, people: DingTalkSimulator) -> None:
-    """The record of 李四 names 张三."""
+def test_record_shows_the_name_of_a_manager_who_has_signed_in(
+    simulated: Flask,
+    people: DingTalkSimulator,
+    boss: FlaskClient,
+) -> None:
+    """The record of 李四 shows 张三, whom the site knows."""
+    client = simulated.test_client()
+    people.sign_in(client, "li")
+    assert "<dt>Manager</dt><dd>张三</dd>" in page(client, "/record")
+
+
+def test_record_shows_the_user_id_of_an_unknown_manager(
+    simulated: Flask, people: DingTalkSimulator
+) -> None:
+    """The site does not know the name of a manager who never signed in."""
     client = simulated.test_client()
     people.sign_in(client, "li")
     manager = people.users["zhang"].memberships[people.application.corp_id].user_id
@@ -410,7 +458,7 @@ def test_record_shows_the_manager_by_user_id(simulated: Flask, people: DingTalkS
 
 
 def test_record_shows_the_three_ids(boss: FlaskClient, people: DingTalkSimulator) -> None:
-    """User id, union id and open id stand side by side."""
+    """The page shows user id, union id and open id."""
     person = people.users["zhang"]
     text = page(boss, "/record")
     for value in (
@@ -422,20 +470,20 @@ def test_record_shows_the_three_ids(boss: FlaskClient, people: DingTalkSimulator
 
 
 def test_record_says_so_where_the_site_did_not_ask_for_it(zhang: FlaskClient) -> None:
-    """Without DINGTALK_EMPLOYEE_PROFILE the page is there and has nothing to show."""
+    """Without DINGTALK_EMPLOYEE_PROFILE, the page says that the site did not ask."""
     assert "did not ask the company" in page(zhang, "/record")
 
 
 def test_department_without_a_name_is_shown_by_its_number(
     boss: FlaskClient, simulated: Flask
 ) -> None:
-    """A department that the site was not told the name of has its number."""
+    """Without a configured name, the page shows the number."""
     simulated.config["DEPARTMENT_NAMES"] = {}
     assert "<dd>1, 3</dd>" in page(boss, "/record")
 
 
 def test_approvals_open_to_the_role(boss: FlaskClient) -> None:
-    """Who has the role gets the page, and the link to it."""
+    """People with the role get the page and a link to it."""
     assert "Two days off" in page(boss, "/approvals")
     assert 'href="/approvals" aria-current="page"' in page(boss, "/approvals")
 
@@ -443,17 +491,17 @@ def test_approvals_open_to_the_role(boss: FlaskClient) -> None:
 def test_approvals_refuse_a_member_without_the_role(
     simulated: Flask, people: DingTalkSimulator
 ) -> None:
-    """A member without the role gets 403 on a page of the site, which offers another try."""
+    """A member without the role gets 403 on a page that offers to use another account."""
     client = simulated.test_client()
     people.sign_in(client, "li")
     response = client.get("/approvals", headers=HTML)
     assert response.status_code == 403
-    assert "This page is not open to you" in response.text
+    assert ERRORS["not_permitted"].title.en in response.text
     assert 'href="/dingtalk/login?next=/approvals"' in response.text
 
 
 def test_approvals_refuse_a_script_in_json(simulated: Flask, people: DingTalkSimulator) -> None:
-    """A script reads the code of the refusal."""
+    """A script gets the code of the refusal."""
     client = simulated.test_client()
     people.sign_in(client, "li")
     response = client.get("/approvals", headers=JSON)
@@ -462,7 +510,7 @@ def test_approvals_refuse_a_script_in_json(simulated: Flask, people: DingTalkSim
 
 
 def test_no_approver_role_means_no_approvals(visitor: FlaskClient) -> None:
-    """Without APPROVER_ROLE there is neither the page nor a link to it."""
+    """Without APPROVER_ROLE, neither the page nor a link to it exists."""
     assert "/approvals" not in page(visitor, "/")
     assert visitor.get("/approvals").status_code == 404
 
@@ -472,7 +520,7 @@ def test_no_approver_role_means_no_approvals(visitor: FlaskClient) -> None:
 
 @pytest.fixture
 def clock() -> Iterator[time_machine.Traveller]:
-    """Move the time of the site and of its simulator alike."""
+    """Move the time of the site and of its simulator."""
     with time_machine.travel(datetime.now(UTC), tick=False) as moved:
         yield moved
 
@@ -480,7 +528,7 @@ def clock() -> Iterator[time_machine.Traveller]:
 def test_leaver_stays_signed_in_until_the_site_asks_again(
     clock: time_machine.Traveller, boss: FlaskClient
 ) -> None:
-    """The site does not ask DingTalk at each click."""
+    """The site does not ask DingTalk on every request."""
     boss.post("/simulator/leave")
     clock.shift(9)
     assert "总经理" in page(boss, "/record")
@@ -489,16 +537,39 @@ def test_leaver_stays_signed_in_until_the_site_asks_again(
 def test_leaver_has_to_sign_in_once_the_site_asks_again(
     clock: time_machine.Traveller, boss: FlaskClient
 ) -> None:
-    """Ten seconds after the last check, the next page behind the door is the sign-in."""
+    """Ten seconds after the last check, the next guarded page leads to the sign-in."""
     boss.post("/simulator/leave")
     clock.shift(11)
     assert boss.get("/record", headers=HTML).location == "/dingtalk/login?next=/record"
 
 
+def test_leaver_is_told_why_they_are_signed_out(
+    clock: time_machine.Traveller, boss: FlaskClient
+) -> None:
+    """The sign-in page gives the reason, and does not pretend that they signed out."""
+    boss.post("/simulator/leave")
+    boss.get("/")
+    clock.shift(11)
+    text = boss.get("/record", headers=HTML, follow_redirects=True).text
+    assert "DingTalk did not confirm that you may still use this site" in text
+    assert "You are signed out." not in text
+
+
+def test_person_who_signs_in_over_another_is_only_greeted(
+    zhang: FlaskClient, simulator: DingTalkSimulator
+) -> None:
+    """The sign-out of the previous person is not reported to the next."""
+    zhang.get("/")
+    simulator.sign_in(zhang, "li")
+    text = page(zhang, "/")
+    assert "Hello 李四" in text
+    assert "signed out" not in text
+
+
 def test_leaver_cannot_sign_in_again(
     boss: FlaskClient, simulated: Flask, people: DingTalkSimulator
 ) -> None:
-    """DingTalk still knows the person, the company does not."""
+    """They still have a DingTalk account, but are not in the company's directory."""
     boss.post("/simulator/leave")
     assert people.sign_in(simulated.test_client(), "zhang").status_code == 403
 
@@ -506,7 +577,7 @@ def test_leaver_cannot_sign_in_again(
 def test_member_who_stays_keeps_being_signed_in(
     clock: time_machine.Traveller, boss: FlaskClient
 ) -> None:
-    """A check of who is still a member is not noticed."""
+    """A member does not notice the check."""
     clock.shift(11)
     assert "总经理" in page(boss, "/record")
 
@@ -514,21 +585,21 @@ def test_member_who_stays_keeps_being_signed_in(
 def test_record_is_renewed_with_each_check(
     clock: time_machine.Traveller, boss: FlaskClient, people: DingTalkSimulator
 ) -> None:
-    """A new position shows without a new sign-in."""
+    """A new title appears without a new sign-in."""
     people.users["zhang"].memberships[people.application.corp_id].title = "董事长"
     clock.shift(11)
     assert "董事长" in page(boss, "/record")
 
 
 def test_leaving_is_confirmed_on_the_home_page(boss: FlaskClient) -> None:
-    """The page after the button tells what happened and what to do next."""
+    """After the button, the home page says what happened."""
     response = boss.post("/simulator/leave", follow_redirects=True)
     assert response.request.path == "/"
     assert "You have left 示例科技." in response.text
 
 
 def test_leaver_can_be_taken_back(boss: FlaskClient, people: DingTalkSimulator) -> None:
-    """Each page has the way back, which leads to the record as it was."""
+    """Every page has a button for that, and the record is as it was."""
     boss.post("/simulator/leave")
     assert 'name="person" value="zhang"' in page(boss, "/")
     boss.post("/simulator/return", data={"person": "zhang"})
@@ -537,29 +608,31 @@ def test_leaver_can_be_taken_back(boss: FlaskClient, people: DingTalkSimulator) 
     assert "示例科技公告" in page(boss, "/company", "zh")
 
 
-def test_nobody_signed_in_lets_nobody_leave(simulated: Flask, people: DingTalkSimulator) -> None:
-    """The button is that of the person who is signed in."""
+def test_leaving_without_a_sign_in_does_nothing(
+    simulated: Flask, people: DingTalkSimulator
+) -> None:
+    """The button acts for the signed-in person only."""
     assert simulated.test_client().post("/simulator/leave").status_code == 303
     assert people.application.corp_id in people.users["zhang"].memberships
 
 
 @pytest.mark.parametrize("path", ["/simulator/leave", "/simulator/return"])
-def test_form_of_another_site_moves_nobody(path: str, boss: FlaskClient) -> None:
-    """A browser says where a form came from."""
+def test_form_of_another_site_is_refused(path: str, boss: FlaskClient) -> None:
+    """The browser says that the form came from another site."""
     response = boss.post(path, headers={"Sec-Fetch-Site": "cross-site"})
     assert response.status_code == 403
 
 
 @pytest.mark.parametrize("path", ["/simulator/leave", "/simulator/return"])
-def test_site_with_credentials_lets_nobody_leave(path: str, zhang: FlaskClient) -> None:
-    """Nothing of the simulator is there when the real DingTalk is used."""
+def test_site_with_credentials_has_no_simulator_controls(path: str, zhang: FlaskClient) -> None:
+    """With the real DingTalk, the routes and buttons of the simulator do not exist."""
     assert zhang.post(path).status_code == 404
     for at in ("/", "/record"):
         assert "/simulator/" not in page(zhang, at)
 
 
 def test_site_with_credentials_loads_no_simulator() -> None:
-    """What runs the simulator is not even imported."""
+    """The site does not import the simulator."""
     code = (
         "import sys; from examples.site import create_app;"
         "create_app({'SECRET_KEY': 'x', 'DINGTALK_CLIENT_ID': 'x', 'DINGTALK_CLIENT_SECRET': 'x'});"
@@ -571,16 +644,16 @@ def test_site_with_credentials_loads_no_simulator() -> None:
 # --- The site: signing out, headers --------------------------------------------------------------
 
 
-def test_sign_out_forgets_the_person_and_says_so(zhang: FlaskClient) -> None:
-    """After signing out, home offers to sign in."""
+def test_sign_out_is_confirmed(zhang: FlaskClient) -> None:
+    """After signing out, the home page confirms it and offers to sign in."""
     response = zhang.post("/dingtalk/logout", follow_redirects=True)
     assert "You are signed out." in response.text
     assert "dingtalk-button" in response.text
 
 
 @pytest.mark.parametrize("path", ["/", "/profile", "/api/me", "/dingtalk/callback"])
-def test_no_page_is_kept_by_the_browser(path: str, zhang: FlaskClient) -> None:
-    """Whoever uses the browser next does not find a page in its cache."""
+def test_browser_must_not_store_pages(path: str, zhang: FlaskClient) -> None:
+    """The next person at the browser finds no page in its cache."""
     assert zhang.get(path).headers["Cache-Control"] == "no-store"
 
 
@@ -588,7 +661,7 @@ def test_no_page_is_kept_by_the_browser(path: str, zhang: FlaskClient) -> None:
     "path", ["/", "/profile", "/record", "/company", "/dingtalk/login", "/dingtalk/callback"]
 )
 def test_every_page_has_a_strict_security_policy(path: str, zhang: FlaskClient) -> None:
-    """Neither inline scripts nor inline styles are allowed, nor anything from elsewhere."""
+    """The policy allows neither inline scripts and styles nor unlisted origins."""
     policy = zhang.get(path).headers["Content-Security-Policy"]
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
@@ -597,7 +670,7 @@ def test_every_page_has_a_strict_security_policy(path: str, zhang: FlaskClient) 
 def test_session_cookie_is_out_of_reach_of_scripts_and_other_sites(
     visitor: FlaskClient, simulator: DingTalkSimulator
 ) -> None:
-    """The cookie has the flags that a site without HTTPS can give it."""
+    """The cookie is HttpOnly and SameSite=Lax."""
     response = simulator.sign_in(visitor, "zhang")
     cookie = response.headers["Set-Cookie"]
     assert "HttpOnly" in cookie
@@ -608,13 +681,13 @@ def test_session_cookie_is_out_of_reach_of_scripts_and_other_sites(
 
 
 def test_site_with_credentials_starts_no_simulator(portal_app: Flask, visitor: FlaskClient) -> None:
-    """Given credentials are used, and no page speaks of a simulator."""
+    """The site uses its credentials, and no page mentions a simulator."""
     assert "simulator" not in portal_app.extensions
-    assert "This is a simulator" not in page(visitor, "/")
+    assert "DingTalk is simulated" not in page(visitor, "/")
 
 
 def test_site_takes_its_credentials_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The environment is enough to run the site with the real DingTalk."""
+    """Environment variables are enough to run the site with the real DingTalk."""
     credentials = {"DINGTALK_CLIENT_ID": "dingabc", "DINGTALK_CLIENT_SECRET": "secret"}
     set_environment(monkeypatch, credentials | {"SECRET_KEY": SECRET_KEY})
     response = create_app().test_client().get("/dingtalk/login?via=redirect")
@@ -622,7 +695,7 @@ def test_site_takes_its_credentials_from_the_environment(monkeypatch: pytest.Mon
 
 
 def test_site_with_credentials_needs_a_secret_key(simulator: DingTalkSimulator) -> None:
-    """A key is made up for the simulator alone."""
+    """The site generates a key only for the simulator."""
     with pytest.raises(ConfigurationError, match="SECRET_KEY is not set"):
         create_app(simulator.settings)
 
@@ -635,15 +708,15 @@ def test_site_without_credentials_signs_people_in_with_a_simulator(simulated: Fl
 
 
 @pytest.mark.parametrize("path", ["/", "/profile", "/company", "/dingtalk/callback"])
-def test_site_without_credentials_says_so_on_each_page(path: str, simulated: Flask) -> None:
-    """Nobody takes the simulator for DingTalk."""
+def test_site_without_credentials_says_so_on_every_page(path: str, simulated: Flask) -> None:
+    """Every page says that DingTalk is simulated."""
     client = simulated.test_client()
     simulated.extensions["simulator"].sign_in(client, "zhang")
-    assert "This is a simulator, no credentials were given." in client.get(path).text
+    assert "DingTalk is simulated, since no credentials are set." in client.get(path).text
 
 
-def test_sites_without_credentials_have_keys_of_their_own(simulated: Flask) -> None:
-    """A made-up key is made up anew at each start."""
+def test_each_site_without_credentials_has_a_new_key(simulated: Flask) -> None:
+    """The site generates a key at each start."""
     another = create_app()
     another.extensions["simulator"].stop()
     assert another.config["SECRET_KEY"] != simulated.config["SECRET_KEY"]
@@ -662,7 +735,7 @@ def demo() -> Iterator["subprocess.Popen[str]"]:
 
 
 def console(process: "subprocess.Popen[str]", until: str) -> str:
-    """Read the console up to the line with a text in it, or to its end."""
+    """Read the console up to the line that contains a text, or to its end."""
     assert process.stderr is not None
     lines: list[str] = []
     for line in process.stderr:
@@ -672,8 +745,8 @@ def console(process: "subprocess.Popen[str]", until: str) -> str:
     return "".join(lines)
 
 
-def test_demo_runs_without_any_setting_and_says_how(demo: "subprocess.Popen[str]") -> None:
-    """The console tells that a simulator is used, and where the site is."""
+def test_demo_runs_without_any_setting(demo: "subprocess.Popen[str]") -> None:
+    """The console says that the site uses a simulator, and shows the site's address."""
     said = console(demo, "Running on")
     assert "No FLASK_DINGTALK_CLIENT_ID: signing in with a simulator at http://127.0.0.1:" in said
     assert requests.get(said.split()[-1], timeout=10).status_code == 200
@@ -681,7 +754,7 @@ def test_demo_runs_without_any_setting_and_says_how(demo: "subprocess.Popen[str]
 
 @pytest.mark.parametrize("name", ["code", "authCode"])
 def test_demo_prints_no_codes(name: str, demo: "subprocess.Popen[str]") -> None:
-    """The development server prints the address of the callback without its query."""
+    """The development server prints the URL of the callback without its query."""
     address = console(demo, "Running on").split()[-1]
     query = {name: "0123456789abcdef", "state": "x"}
     requests.get(f"{address}/dingtalk/callback", params=query, timeout=10)

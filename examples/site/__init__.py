@@ -1,13 +1,13 @@
-"""A company portal in miniature, in the factory pattern.
+"""A small company portal that uses the factory pattern.
 
     flask --app examples.site run
 
-Without FLASK_DINGTALK_CLIENT_ID in the environment it signs people in with a simulator of DingTalk
-that it brings along. With it, it needs FLASK_DINGTALK_CLIENT_SECRET and FLASK_SECRET_KEY as well.
-FLASK_DINGTALK_MEMBERS_ONLY, FLASK_DINGTALK_EMPLOYEE_PROFILE and FLASK_DINGTALK_REVALIDATE_AFTER do
-then what simulated.py sets them to for the simulator; FLASK_DINGTALK_IN_APP_LOGIN=true, with
-FLASK_DINGTALK_CORP_ID, signs people in inside the DingTalk client; FLASK_DINGTALK_LOGIN_PAGE=false
-leaves out the page with the QR code.
+Without FLASK_DINGTALK_CLIENT_ID in the environment, the site starts a DingTalk simulator. With it,
+also set FLASK_DINGTALK_CLIENT_SECRET and FLASK_SECRET_KEY. For everything that the site does with
+the simulator, set FLASK_DINGTALK_MEMBERS_ONLY, FLASK_DINGTALK_EMPLOYEE_PROFILE and
+FLASK_DINGTALK_REVALIDATE_AFTER as well. FLASK_DINGTALK_IN_APP_LOGIN=true, together with
+FLASK_DINGTALK_CORP_ID, signs people in inside the DingTalk client. FLASK_DINGTALK_LOGIN_PAGE=false
+skips the sign-in page with the QR code.
 """
 
 from collections.abc import Mapping
@@ -15,23 +15,31 @@ from functools import partial
 from typing import Any
 
 from flask import Flask
+from flask.json.provider import DefaultJSONProvider
 
 from flask_dingtalk import login_required, user_logged_in, user_logged_out
 
 from . import accounts, development, views
 
 
+class ReadableJSON(DefaultJSONProvider):
+    """Flask's JSON, with readable Chinese instead of escape sequences."""
+
+    ensure_ascii = False
+
+
 def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     """Build the site from the ``FLASK_…`` environment variables and ``config``, which wins."""
     app = Flask(__name__)
+    app.json = ReadableJSON(app)
     app.config.from_mapping(
-        # A page of the site, with DingTalk's QR code, in front of DingTalk's own.
+        # Show a page of this site with DingTalk's QR code before going to DingTalk.
         DINGTALK_LOGIN_PAGE=True,
-        # What to call the company on a page: a sign-in brings no name.
+        # The company's name for the pages, since DingTalk sends only its id.
         COMPANY_NAME=None,
-        # The name of the role that opens /approvals; without it, no such page.
+        # People need this role to open /approvals; without it, that page does not exist.
         APPROVER_ROLE=None,
-        # What to call departments, by number: an employee's record brings no names either.
+        # Names of departments by their number, since an employee's record has only numbers.
         DEPARTMENT_NAMES={},
         # Behind HTTPS, set FLASK_SESSION_COOKIE_SECURE=true as well.
         SESSION_COOKIE_SAMESITE="Lax",
@@ -40,7 +48,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     app.config.update(config or {})
     development.keep_codes_off_the_console()
     if not app.config.get("DINGTALK_CLIENT_ID"):
-        # Late: a site that has credentials does without.
+        # Imported here, as a site with credentials does not need it.
         from .simulated import use_simulator
 
         use_simulator(app)
@@ -52,7 +60,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     app.register_blueprint(views.pages)
     role = app.config["APPROVER_ROLE"]
     if role:
-        # Guarded here and not in views.py: whose page it is, is known only now.
+        # Guarded here and not in views.py, where the role is not known yet.
         may_approve = partial(accounts.has_role, role=role)
         app.add_url_rule("/approvals", view_func=login_required(check=may_approve)(views.approvals))
     return app

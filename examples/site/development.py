@@ -1,14 +1,14 @@
-"""What the development server needs and the server of a real site has settings for."""
+"""A setting that Flask's development server lacks."""
 
 import logging
 import re
 
 
 def keep_codes_off_the_console() -> None:
-    """Make Flask's development server print addresses without their queries.
+    """Make Flask's development server print URLs without their queries.
 
-    It prints each address asked for, and that of the callback holds a code. The access log of the
-    server that a site runs on in production wants the same care.
+    It prints every requested URL, and the callback's contains a code. In production, set up the
+    access log of the server in the same way.
     """
     logging.getLogger("werkzeug").addFilter(_cut_queries)
 

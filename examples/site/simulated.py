@@ -1,6 +1,6 @@
-"""What makes the site run without credentials: a simulator of DingTalk, and people who can leave.
+"""What the site needs to run without credentials: a DingTalk simulator, and people who can leave.
 
-Nothing of this is loaded by a site that has credentials.
+A site with credentials does not import this module.
 """
 
 import atexit
@@ -20,7 +20,7 @@ from . import texts
 
 _APPROVER: Final = "审批人"
 _DEPARTMENTS: Final = {"1": "全公司", "2": "研发部", "3": "市场部"}
-#: What the company's directory says of its people, by their names in the simulator.
+#: The records of people in the company's directory, by their names in the simulator.
 _RECORDS: Final[dict[str, dict[str, Any]]] = {
     "zhang": {
         "title": "总经理",
@@ -51,15 +51,15 @@ controls = Blueprint("simulator", __name__, url_prefix="/simulator")
 
 
 def use_simulator(app: Flask) -> None:
-    """Start a simulator of DingTalk that lives as long as this process, and point the app at it."""
+    """Start a DingTalk simulator that runs as long as this process, and point the app at it."""
     simulator = DingTalkSimulator().start()
     atexit.register(simulator.stop)
     company = simulator.application.corp_id
     app.config.from_mapping(
         simulator.settings,
         SIMULATED=True,
-        # Another one at each start signs everybody out, which suits a simulator that starts anew
-        # too. A site for real people keeps one for ever, the same in all its processes.
+        # A new key at each start signs everybody out; the simulator starts anew as well. A real
+        # site uses one fixed key in all its processes.
         SECRET_KEY=secrets.token_hex(),
         COMPANY_NAME=simulator.organisations[company].name,
         APPROVER_ROLE=_APPROVER,
@@ -68,7 +68,7 @@ def use_simulator(app: Flask) -> None:
     for name, value in {
         "DINGTALK_MEMBERS_ONLY": True,
         "DINGTALK_EMPLOYEE_PROFILE": True,
-        # So short that a visitor can wait for it. An hour is plenty for a real site.
+        # Short enough to wait for. For a real site, an hour is enough.
         "DINGTALK_REVALIDATE_AFTER": 10,
         "DINGTALK_IN_APP_LOGIN": True,
         "DINGTALK_CORP_ID": company,
@@ -84,7 +84,7 @@ def use_simulator(app: Flask) -> None:
 
 
 def _settle_in(simulator: DingTalkSimulator, person: Person) -> None:
-    """Give a member of the company the record that the directory has of them."""
+    """Give a member of the company their record in the directory."""
     membership = person.memberships[simulator.application.corp_id]
     for field, value in _RECORDS[person.name].items():
         setattr(membership, field, value)
@@ -95,7 +95,7 @@ def _settle_in(simulator: DingTalkSimulator, person: Person) -> None:
 
 @controls.app_template_global()
 def phone_url() -> str:
-    """Return where to choose who is inside DingTalk's client."""
+    """Return the URL of the page that chooses who is signed in to the DingTalk client."""
     return f"{_simulator().url}/oauth2/phone"
 
 
@@ -111,7 +111,7 @@ def refuse_other_sites() -> None:
 
 @controls.post("/leave")
 def leave() -> Response:
-    """Let whoever is signed in leave the company; they stay signed in until the site asks."""
+    """Make the signed-in person leave the company; they stay signed in until the next check."""
     simulator = _simulator()
     for person in _people(simulator):
         is_member = simulator.application.corp_id in person.memberships
@@ -129,7 +129,7 @@ def leave() -> Response:
 
 @controls.post("/return")
 def come_back() -> Response:
-    """Take back somebody who left, with the record that they had."""
+    """Let somebody who left join again, with the record that they had."""
     simulator = _simulator()
     for person in gone():
         if person.name != request.form.get("person"):
@@ -148,7 +148,7 @@ def come_back() -> Response:
 
 @controls.app_template_global()
 def gone() -> list[Person]:
-    """Return who has left the company."""
+    """Return the people who have left the company."""
     simulator = _simulator()
     corp_id = simulator.application.corp_id
     return [person for person in _people(simulator) if corp_id not in person.memberships]

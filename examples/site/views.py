@@ -1,4 +1,4 @@
-"""The pages, and what all of them have in common."""
+"""The pages, and what they have in common."""
 
 import json
 from datetime import datetime, timedelta, timezone
@@ -6,6 +6,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from flask import Blueprint, Flask, Response, current_app, flash, jsonify, render_template, request
+from werkzeug.exceptions import HTTPException
 
 from flask_dingtalk import DingTalkError, DingTalkUser, current_dingtalk_user, login_required
 
@@ -17,11 +18,12 @@ pages.add_app_template_global(texts.say)
 pages.add_app_template_global(texts.language)
 pages.add_app_template_global(accounts.has_role)
 pages.add_app_template_global(accounts.company_of)
+pages.add_app_template_global(accounts.name_of)
 
-#: Where a company's days begin and end.
+#: The time zone of the company's calendar.
 _CHINA: Final = timezone(timedelta(hours=8))
-#: DingTalk's scripts for the QR code and for pages inside its client, by the settings that change
-#: where they come from.
+#: DingTalk's scripts for the QR code and for pages inside its client, by the settings for other
+#: URLs.
 _DINGTALK_SCRIPTS: Final = {
     "DINGTALK_QR_SCRIPT_URL": "https://g.alicdn.com/dingding/h5-dingtalk-login/0.21.0/ddlogin.js",
     "DINGTALK_JSAPI_URL": ("https://g.alicdn.com/dingding/dingtalk-jsapi/3.1.0/dingtalk.open.js"),
@@ -30,14 +32,14 @@ _DINGTALK_SCRIPTS: Final = {
 
 @pages.get("/")
 def home() -> str:
-    """Greet whoever comes, signed in or not."""
+    """Show the home page, with or without a sign-in."""
     return render_template("home.html")
 
 
 @pages.get("/profile")
 @login_required
 def profile() -> str:
-    """Show what DingTalk told about the user, and what the site keeps."""
+    """Show what DingTalk sent about the user, and what the site records."""
     return render_template(
         "profile.html",
         user=current_dingtalk_user,
@@ -50,7 +52,7 @@ def profile() -> str:
 @pages.get("/record")
 @login_required
 def record() -> str:
-    """Show what the company's directory says of the user."""
+    """Show the user's record in the company's directory."""
     employee = current_dingtalk_user.employee
     return render_template(
         "record.html",
@@ -63,7 +65,7 @@ def record() -> str:
 @pages.get("/api/me")
 @login_required
 def api_me() -> Response:
-    """Answer who is signed in, for scripts."""
+    """Return the signed-in user as JSON."""
     user = current_dingtalk_user
     return jsonify(
         nick=user.nick,
@@ -82,7 +84,7 @@ def company() -> str:
 
 
 def approvals() -> str:
-    """Show what waits for a decision; the factory adds route and guard."""
+    """Show what needs a decision; the factory adds the route and the guard."""
     return render_template("approvals.html")
 
 
@@ -90,40 +92,64 @@ def approvals() -> str:
 
 
 def say_hello(sender: Flask, user: DingTalkUser, **facts: Any) -> None:
-    """Greet whoever just signed in, on the next page."""
+    """Greet the person who just signed in, on the next page."""
     flash(texts.say("hello", nick=user.nick or ""))
 
 
-def say_goodbye(sender: Flask, user: DingTalkUser, **facts: Any) -> None:
-    """Confirm a sign-out, on the next page."""
-    flash(texts.say("goodbye"))
+def say_goodbye(sender: Flask, user: DingTalkUser | None, **facts: Any) -> None:
+    """Confirm a sign-out on the next page, or explain one that the visitor did not ask for."""
+    if request.endpoint == "dingtalk.logout":
+        flash(texts.say("goodbye"))
+    elif request.blueprint != "dingtalk":
+        # A check during this request ended the sign-in. On the extension's other routes, somebody
+        # else is signing in.
+        flash(texts.say("signed_out"), "warning")
 
 
 @pages.app_errorhandler(DingTalkError)
 def show_error(error: DingTalkError) -> Response:
-    """Put the site's own page in the place of the extension's.
+    """Show a failed sign-in or a refusal on a page of this site, with the extension's texts.
 
-    Status, headers, and the JSON for a client that prefers it, stay the extension's.
+    Status and headers stay the extension's. So do JSON answers, and the page that reloads itself
+    while DingTalk is busy.
     """
     response: Response = current_app.make_response(error.get_response(request.environ))
-    if response.mimetype == "text/html":
-        key = f"error.{error.error_code}"
-        response.set_data(
-            render_template(
-                "error.html", error=error, text=key if texts.has(key) else "error.other"
-            )
+    if response.mimetype == "text/html" and "Refresh" not in response.headers:
+        # The same person would be refused again.
+        is_refusal = error.code == 403 and error.error_code != "access_denied"
+        page = render_template(
+            "error.html",
+            title=error.title,
+            message=error.message,
+            retry_url=error.retry_url,
+            retry=texts.say("error.another_account" if is_refusal else "error.retry"),
+            name=error.error_code,
         )
+        response.set_data(page)
+    return response
+
+
+@pages.app_errorhandler(HTTPException)
+def show_http_error(error: HTTPException) -> Response:
+    """Show any other error, such as an unknown address, on a page of this site."""
+    response: Response = current_app.make_response(error.get_response(request.environ))
+    key = f"error.{error.code}"
+    if not texts.has(key):
+        key = "error.other"
+    response.set_data(
+        render_template("error.html", title=texts.say(key), message=texts.say(f"{key}.text"))
+    )
     return response
 
 
 @pages.after_app_request
 def add_headers(response: Response) -> Response:
-    """Say what a page may load, who may keep it, and who learns where a visitor comes from."""
+    """Add headers that limit what a page may load, who may store it, and what a link reveals."""
     response.headers["Content-Security-Policy"] = _security_policy()
     response.headers.setdefault("Referrer-Policy", "same-origin")
     response.headers["X-Content-Type-Options"] = "nosniff"
     if request.endpoint not in ("static", "dingtalk.static"):
-        # After signing out, the browser's back button must not bring the profile up again.
+        # After a sign-out, the browser's back button must not show the profile again.
         response.headers["Cache-Control"] = "no-store"
         response.vary.add("Accept-Language")
     return response
@@ -133,8 +159,7 @@ def _security_policy() -> str:
     config = current_app.config
     scripts = " ".join(config.get(name, url) for name, url in _DINGTALK_SCRIPTS.items())
     frame = urlsplit(config.get("DINGTALK_AUTHORIZE_URL", "https://login.dingtalk.com"))
-    # Set for a simulator alone: it is asked what DingTalk's client would be, and serves avatars,
-    # as DingTalk does from hosts of its own choosing.
+    # Set only for the simulator, which serves avatars and stands in for the DingTalk client.
     simulator = "".join(f" {url}" for url in [config.get("DINGTALK_API_BASE_URL")] if url)
     return (
         f"default-src 'none'; script-src 'self' {scripts}; frame-src {frame.scheme}://{frame.netloc};"
@@ -145,7 +170,7 @@ def _security_policy() -> str:
 
 @pages.app_template_filter()
 def department_name(number: int) -> str:
-    """Return what the site calls a department: its name where configured, or its number."""
+    """Return the configured name of a department, or its number."""
     names: dict[str, str] = current_app.config["DEPARTMENT_NAMES"]
     return names.get(str(number), str(number))
 
@@ -158,5 +183,5 @@ def day(moment: datetime) -> str:
 
 @pages.app_template_filter()
 def local_time(moment: datetime) -> str:
-    """Format a moment in the time zone of this machine."""
+    """Format a time in the time zone of this machine."""
     return moment.astimezone().strftime("%Y-%m-%d %H:%M %Z")

@@ -1,4 +1,4 @@
-"""What a sign-in asks of DingTalk: as an address, or for the embedded QR code.
+"""The request that begins a sign-in, as a URL or as arguments of the embedded QR code.
 
 [obtain-identity-credentials]
 """
@@ -15,14 +15,21 @@ if TYPE_CHECKING:
 
 
 def authorize_url(settings: Settings, *, state: str, redirect_uri: str) -> str:
-    """Return the authorisation URL, each value percent-encoded once; a space becomes ``%20``."""
+    """Return the URL of DingTalk's sign-in page for this ``state``.
+
+    Each value is percent-encoded once, a space as ``%20``.
+    """
     parameters = _parameters(settings, state, redirect_uri)
     separator = "&" if "?" in settings.authorize_url else "?"
     return settings.authorize_url + separator + urlencode(parameters, safe="", quote_via=quote)
 
 
 def qr_parameters(settings: Settings, *, state: str, redirect_uri: str) -> dict[str, str]:
-    """Return the second argument of ``window.DTFrameLogin``, which wants one value encoded."""
+    """Return the second argument of ``window.DTFrameLogin``.
+
+    Its script builds a URL from the values and encodes none of them, hence the encoded
+    ``redirect_uri``.
+    """
     return _parameters(settings, state, quote(redirect_uri, safe=""))
 
 

@@ -1,16 +1,16 @@
-"""JSON data that cannot be changed and can always be encoded."""
+"""JSON data that cannot be changed, and whose texts can always be encoded."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Final, NoReturn, Self
 
-#: Nothing of DingTalk's comes near it; far deeper, and Python itself gives up.
+#: Levels of nesting. DingTalk sends only a few, and Python itself gives up at about a thousand.
 MAX_DEPTH: Final = 32
 
 
 class FrozenDict(dict[str, Any]):
-    """A ``dict`` that cannot be changed: requests can share it, and JSON can hold it."""
+    """A ``dict`` that cannot be changed, so that requests can share it and ``json`` accepts it."""
 
     __slots__ = ()
 
@@ -21,14 +21,14 @@ class FrozenDict(dict[str, Any]):
     clear = pop = popitem = setdefault = update = _refuse  # pyright: ignore[reportAssignmentType]
 
     def __reduce__(self) -> tuple[type[Self], tuple[dict[str, Any]]]:
-        # The default would rebuild a copy item by item, which is refused.
+        # By default, pickle and copy would set items one by one, which is refused.
         return type(self), (dict(self),)
 
 
 def frozen(value: Mapping[str, Any], depth: int = MAX_DEPTH) -> FrozenDict:
-    """Copy JSON data so that it cannot be changed and every text in it can be encoded.
+    """Return an immutable copy of JSON data; texts that UTF-8 cannot encode are repaired.
 
-    Raises ``ValueError`` for what is nested deeper than ``depth``.
+    Raises ``ValueError`` if it is nested deeper than ``depth`` levels.
     """
     return FrozenDict({_encodable(str(key)): _frozen(item, depth) for key, item in value.items()})
 
@@ -46,7 +46,7 @@ def _frozen(value: Any, depth: int) -> Any:
 
 
 def _encodable(text: str) -> str:
-    # JSON can spell half of a surrogate pair, which no page and no cookie can be encoded with.
+    # JSON can contain half of a surrogate pair; a page or cookie with it could not be encoded.
     if text.isascii():
         return text
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -1,4 +1,4 @@
-"""The values that a site gets: a user and a token, both immutable."""
+"""What a site gets from a sign-in: a user and a token, both immutable."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from . import wire
 from .employee import Employee
 from .frozen_json import FrozenDict, frozen
 
-#: E.164 allows fifteen digits in all, of which the country code takes one to three.
+#: E.164 allows fifteen digits in all; one to three of them are the country code.
 _COUNTRY_CODE = re.compile(r"[1-9][0-9]{0,2}", re.ASCII)
 _NATIONAL_NUMBER = re.compile(r"[0-9]{4,14}", re.ASCII)
-#: What may stand in a header; DingTalk's tokens are 32 hexadecimal digits.
+#: What a header may contain; DingTalk's tokens are 32 hexadecimal digits.
 _TOKEN = re.compile(r"[\x21-\x7e]{1,512}", re.ASCII)
 _ONE_YEAR: Final = 365 * 86_400
 
 
 @dataclass(frozen=True, slots=True)
 class DingTalkUser:
-    """A person, as DingTalk vouched for them at the sign-in.
+    """A person whom DingTalk identified at the sign-in.
 
-    The identity is ``union_id``. ``mobile`` and ``email`` are data of the person's account that
-    cross organisations: never identify anyone by them. Fields that DingTalk did not send are
-    ``None``. [dingtalk-retrieve-user-information]
+    Identify people by ``union_id`` and never by ``mobile`` or ``email``: these belong to the
+    person's DingTalk account, not to an organisation, and can change hands. Fields that DingTalk
+    did not send are ``None``. [dingtalk-retrieve-user-information]
     """
 
-    #: The same in all applications of one developer organisation, another for each other developer.
+    #: The person's id in all applications of one developer; other developers see another one.
     union_id: str
-    #: Unique within one application.
+    #: The person's id in this application only.
     open_id: str | None = None
-    #: The name that the user chose in DingTalk, not the name in an organisation's directory.
+    #: The name that the person chose in DingTalk, not the one in an organisation's directory.
     nick: str | None = None
     avatar_url: str | None = None
     #: Digits without country code; masked for third-party applications.
@@ -43,18 +43,18 @@ class DingTalkUser:
     #: Country code without plus, ``"86"``.
     state_code: str | None = field(default=None, repr=False)
     email: str | None = field(default=None, repr=False)
-    #: The organisation chosen at the sign-in; needs the scope ``openid corpid``.
+    #: The organisation chosen at the sign-in. Sent only with the scope ``openid corpid``.
     corp_id: str | None = None
-    #: The user's id within the application's own organisation.
+    #: The member's id in the application's own organisation.
     user_id: str | None = None
-    #: The member's record in that organisation, where ``DINGTALK_EMPLOYEE_PROFILE`` asks for it.
+    #: The member's record in that organisation, if ``DINGTALK_EMPLOYEE_PROFILE`` is set.
     employee: Employee | None = None
     #: The profile as DingTalk sent it.
     raw: Mapping[str, Any] = field(default_factory=FrozenDict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not self.union_id:
-            raise ValueError("union_id is empty, but it is the identity")
+            raise ValueError("union_id is empty, but people are identified by it")
         if not isinstance(self.raw, FrozenDict):
             object.__setattr__(self, "raw", frozen(self.raw))
 
@@ -62,8 +62,8 @@ class DingTalkUser:
     def from_wire(cls, profile: Mapping[str, Any], *, corp_id: str | None = None) -> Self:
         """Build a user from the answer of ``contact/users/me``.
 
-        Raises ``ValueError`` if there is no union id in it. A field of another type than documented
-        counts as not sent.
+        A field counts as not sent if it does not have the documented type. Raises ``ValueError`` if
+        there is no union id.
         """
         profile = frozen(profile)
         union_id = _text(profile.get(wire.PROFILE_UNION_ID))
@@ -83,9 +83,9 @@ class DingTalkUser:
 
     @classmethod
     def from_user_info(cls, result: Mapping[str, Any], *, corp_id: str | None) -> Self:
-        """Build a user from the answer of ``getuserinfo``, in the organisation ``corp_id``.
+        """Build a user from the answer of ``getuserinfo`` for a member of ``corp_id``.
 
-        Raises ``ValueError`` if there is no union id in it.
+        Raises ``ValueError`` if there is no union id.
         [obtain-the-userid-of-a-user-by-using-the-log-free]
         """
         result = frozen(result)
@@ -102,7 +102,7 @@ class DingTalkUser:
 
     @property
     def phone_number(self) -> str | None:
-        """The number in E.164, ``+8615012349144``, or ``None`` if masked or withheld."""
+        """The number in E.164, as in ``+8615012349144``; ``None`` if masked or not sent."""
         if not _COUNTRY_CODE.fullmatch(self.state_code or ""):
             return None
         if not _NATIONAL_NUMBER.fullmatch(self.mobile or ""):
@@ -112,12 +112,12 @@ class DingTalkUser:
 
     @property
     def is_authenticated(self) -> bool:
-        """Always ``True``: this is somebody."""
+        """Always ``True``."""
         return True
 
     @property
     def is_active(self) -> bool:
-        """Always ``True``, as Flask-Login asks for it."""
+        """Always ``True``; for Flask-Login."""
         return True
 
     @property
@@ -129,12 +129,12 @@ class DingTalkUser:
         return True
 
     def get_id(self) -> str:
-        """Return the ``union_id``, as Flask-Login asks for it."""
+        """Return the ``union_id``; for Flask-Login."""
         return self.union_id
 
 
 class AnonymousUser:
-    """Nobody: every field is ``None`` and a boolean test says false."""
+    """The user of a request without a sign-in: false, with ``None`` in every field."""
 
     __slots__ = ()
 
@@ -145,7 +145,7 @@ class AnonymousUser:
     is_anonymous = True
 
     def get_id(self) -> None:
-        """Return ``None``: nobody has no id."""
+        """Return ``None``; for Flask-Login."""
 
     def __bool__(self) -> bool:
         return False
@@ -155,10 +155,10 @@ class AnonymousUser:
 
 
 class UserProxy(LocalProxy[DingTalkUser | AnonymousUser]):
-    """Stands for the user of the present request, also where dataclasses are looked for.
+    """A proxy for the user of the current request, which ``jsonify`` accepts as well.
 
-    Flask's JSON provider asks for the fields of the object's own class, which a proxy does not pass
-    on. With them here, ``jsonify`` takes a proxy as it takes the user; nobody has ``null`` in each.
+    Flask's JSON provider looks for dataclass fields on the object's class, where a proxy does not
+    forward. With the fields on this class it encodes the user; an anonymous one has only ``null``.
     """
 
     __slots__ = ()
@@ -167,14 +167,14 @@ class UserProxy(LocalProxy[DingTalkUser | AnonymousUser]):
 
 @dataclass(frozen=True, slots=True)
 class DingTalkToken:
-    """The tokens of a signed-in user; its ``repr`` shows no secret. [obtain-user-token]"""
+    """The tokens of a signed-in user; ``repr`` does not show them. [obtain-user-token]"""
 
     access_token: str = field(repr=False)
-    #: Good for thirty days and for one refresh.
+    #: Valid for thirty days and one refresh.
     refresh_token: str | None = field(repr=False)
-    #: When the access token ends, as an aware UTC ``datetime``.
+    #: When the access token expires, as an aware UTC ``datetime``.
     expires_at: datetime
-    #: The organisation chosen at the sign-in; needs the scope ``openid corpid``.
+    #: The organisation chosen at the sign-in. Sent only with the scope ``openid corpid``.
     corp_id: str | None = None
 
     def __post_init__(self) -> None:
@@ -185,17 +185,17 @@ class DingTalkToken:
     def from_wire(cls, answer: Mapping[str, Any], *, corp_id: str | None = None) -> Self:
         """Build a token from the answer of ``userAccessToken``.
 
-        ``corp_id`` stands in where the answer names no organisation, as after a refresh. Raises
-        ``ValueError`` for an answer of another shape than documented.
+        ``corp_id`` is used if the answer names no organisation, as after a refresh. Raises
+        ``ValueError`` if the answer is not as documented.
         """
         access_token = answer.get(wire.TOKEN_ACCESS_TOKEN)
         refresh_token = answer.get(wire.TOKEN_REFRESH_TOKEN)
         if not isinstance(access_token, str) or not _TOKEN.fullmatch(access_token):
-            raise ValueError(f"{wire.TOKEN_ACCESS_TOKEN} is no token")
+            raise ValueError(f"{wire.TOKEN_ACCESS_TOKEN} is not a token")
         if refresh_token is not None and not (
             isinstance(refresh_token, str) and _TOKEN.fullmatch(refresh_token)
         ):
-            raise ValueError(f"{wire.TOKEN_REFRESH_TOKEN} is no token")
+            raise ValueError(f"{wire.TOKEN_REFRESH_TOKEN} is not a token")
         lifetime = _seconds(answer.get(wire.TOKEN_EXPIRE_IN))
         now = datetime.now(UTC).replace(microsecond=0)
         return cls(
@@ -206,7 +206,7 @@ class DingTalkToken:
         )
 
     def is_expired(self, leeway: float = 60) -> bool:
-        """Tell whether the access token ends within ``leeway`` seconds, or has ended."""
+        """Tell whether the access token has expired, or will within ``leeway`` seconds."""
         return datetime.now(UTC) + timedelta(seconds=leeway) >= self.expires_at
 
 
@@ -215,15 +215,15 @@ def _text(value: object) -> str | None:
 
 
 def _seconds(value: object) -> int:
-    """Read a lifetime, which some samples of the documents put in quotes."""
+    """Read a lifetime in seconds; some of DingTalk's samples have it in quotes."""
     if isinstance(value, str) and value.isascii() and value.isdigit():
         value = int(value[:12])
     if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
-        raise ValueError(f"{wire.TOKEN_EXPIRE_IN} is no number of seconds")
+        raise ValueError(f"{wire.TOKEN_EXPIRE_IN} is not a number of seconds")
     return min(value, _ONE_YEAR)
 
 
-#: The names under which a user's fields are kept in a session.
+#: The fields of a user that a session keeps by name; the other two are stored apart.
 USER_FIELDS: Final = tuple(
     item.name for item in fields(DingTalkUser) if item.name not in ("raw", "employee")
 )

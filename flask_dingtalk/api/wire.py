@@ -1,8 +1,8 @@
-"""DingTalk's names: every address, path, parameter, header and JSON key that crosses the wire.
+"""DingTalk's names: every URL, path, parameter, header and JSON key that the package uses.
 
-Nothing here is computed, and nothing else in the package spells one of these names; the codes of
-errors alone stand together with what they mean, in ``error_codes``. The slugs name
-pages of DingTalk's documentation at https://open.dingtalk.com/document/development/.
+They are spelled here and nowhere else. Only the error codes are in ``error_codes``, next to what
+they mean. The names in brackets are pages of DingTalk's documentation, below
+https://open.dingtalk.com/document/development/.
 """
 
 from typing import Final
@@ -11,22 +11,23 @@ from typing import Final
 
 #: The sign-in and consent pages. [obtain-identity-credentials]
 AUTHORIZE_URL: Final = "https://login.dingtalk.com/oauth2/auth"
-#: The new API: JSON bodies, the token in a header. [server-api-calling-guide]
+#: The new API: JSON bodies, and the token in a header. [server-api-calling-guide]
 API_BASE_URL: Final = "https://api.dingtalk.com"
-#: The old API: always HTTP 200, ``errcode`` in the body. [download-the-server-side-sdk]
+#: The old API: always HTTP 200, with ``errcode`` in the body. [download-the-server-side-sdk]
 OAPI_BASE_URL: Final = "https://oapi.dingtalk.com"
-#: The embedded QR code, defines ``window.DTFrameLogin``. [obtain-identity-credentials]
+#: The script of the embedded QR code; defines ``window.DTFrameLogin``.
+#: [obtain-identity-credentials]
 QR_SCRIPT_URL: Final = "https://g.alicdn.com/dingding/h5-dingtalk-login/0.21.0/ddlogin.js"
-#: The bridge to the DingTalk client, defines ``dd``. [webapp-read-before-development]
+#: The bridge to the DingTalk client; defines ``dd``. [webapp-read-before-development]
 JSAPI_URL: Final = "https://g.alicdn.com/dingding/dingtalk-jsapi/3.1.0/dingtalk.open.js"
 
-#: The pages that show a site in a frame in the DingTalk client on a desktop, as a source of a
-#: Content-Security-Policy. Not documented; DingTalk's own pages are all on this domain.
+#: For ``frame-ancestors`` of a Content-Security-Policy: the desktop client shows sites in a frame.
+#: Not documented; all of DingTalk's own pages are on this domain.
 CLIENT_FRAME_ANCESTORS: Final = "https://*.dingtalk.com"
 
 #: The developer console, where an application is set up.
 CONSOLE_URL: Final = "https://open-dev.dingtalk.com"
-#: Applies for one permission; DingTalk quotes this address in its own error texts.
+#: Where to apply for a permission; DingTalk's own error messages contain this URL.
 PERMISSION_APPLY_URL: Final = (
     "https://open-dev.dingtalk.com/appscope/apply?content={client_id}%23{permission}"
 )
@@ -48,20 +49,20 @@ ORG_TYPE_MANAGEMENT: Final = "management"
 CORP_ID: Final = "corpId"
 EXCLUSIVE_LOGIN: Final = "exclusiveLogin"
 EXCLUSIVE_CORP_ID: Final = "exclusiveCorpId"
-#: The mobile page allows a state of at most 1 K.
+#: Characters. The mobile page allows a state of at most 1 K.
 #: [mini-app-procedures-for-authorized-logon-to-ios-applications]
 MAX_STATE_LENGTH: Final = 1024
 
 # --- The callback [tutorial-obtaining-user-personal-information] ---------------------------------
 
-#: ``authCode`` and ``code`` carry the same value; one of the two documents shows only the first.
+#: ``authCode`` and ``code`` have the same value; one of the two documents shows only the first.
 CALLBACK_AUTH_CODE: Final = "authCode"
 CALLBACK_CODE: Final = "code"
 CALLBACK_ERROR: Final = "error"
 
 # --- The embedded QR code [obtain-identity-credentials] -------------------------------------------
 
-#: Pixels each way, at least; the script takes less for this.
+#: Pixels: the smallest width and height that the document allows.
 QR_MIN_SIZE: Final = 280
 
 # --- User access token [obtain-user-token] -------------------------------------------------------
@@ -82,7 +83,7 @@ TOKEN_CORP_ID: Final = "corpId"
 
 # --- Calls as the user [dingtalk-retrieve-user-information] --------------------------------------
 
-#: The only place where the new API looks for a token; ``Authorization: Bearer`` is ignored.
+#: The new API reads the token from this header only, and ignores ``Authorization: Bearer``.
 ACCESS_TOKEN_HEADER: Final = "x-acs-dingtalk-access-token"
 USERS_ME_PATH: Final = "/v1.0/contact/users/me"
 PROFILE_UNION_ID: Final = "unionId"
@@ -92,7 +93,7 @@ PROFILE_AVATAR_URL: Final = "avatarUrl"
 PROFILE_MOBILE: Final = "mobile"
 PROFILE_STATE_CODE: Final = "stateCode"
 PROFILE_EMAIL: Final = "email"
-#: What the document lists.
+#: The fields that the document lists.
 PROFILE_FIELDS: Final = (
     PROFILE_UNION_ID,
     PROFILE_OPEN_ID,
@@ -117,37 +118,37 @@ GRANT_CLIENT_CREDENTIALS: Final = "client_credentials"
 
 # --- Members, on the old API [query-a-user-by-the-union-id, query-user-details] -------------------
 
-#: Where the paths of the old API begin; its token call alone is elsewhere.
+#: What paths of the old API begin with, except that of its token call.
 OLD_API_PREFIX: Final = "/topapi/"
-#: Query parameter, or field of a form body, of every call on the old API.
+#: The token of a call on the old API, as a query parameter or a form field.
 OAPI_ACCESS_TOKEN: Final = "access_token"
 GET_BY_UNION_ID_PATH: Final = "/topapi/user/getbyunionid"
 UNION_ID: Final = "unionid"
 USER_GET_PATH: Final = "/topapi/v2/user/get"
 USER_ID: Final = "userid"
 RESULT: Final = "result"
-#: 0 employee, 1 external contact, as a number or quoted.
+#: 0 is an employee, 1 an external contact; a number, or the number in quotes.
 CONTACT_TYPE: Final = "contact_type"
 
 # --- Sign-in inside the client [jsapi-request-auth-code] ------------------------------------------
 
-#: What DingTalk's own library looks for, in any case; documented nowhere.
+#: DingTalk's own library looks for this in any case. Not documented.
 CLIENT_USER_AGENT: Final = "dingtalk"
 
 #: Arguments of ``dd.requestAuthCode``.
 JSAPI_CORP_ID: Final = "corpId"
 JSAPI_CLIENT_ID: Final = "clientId"
-#: The code, spent for a person. [obtain-the-userid-of-a-user-by-using-the-log-free]
+#: Exchanges the code for the member. [obtain-the-userid-of-a-user-by-using-the-log-free]
 GET_USER_INFO_PATH: Final = "/topapi/v2/user/getuserinfo"
 USER_INFO_CODE: Final = "code"
 USER_INFO_NAME: Final = "name"
 USER_INFO_ASSOCIATED_UNION_ID: Final = "associated_unionid"
 USER_INFO_DEVICE_ID: Final = "device_id"
-#: Is an admin.
+#: Whether the member is an administrator.
 USER_INFO_ADMIN: Final = "sys"
-#: 1 main admin, 2 sub-admin, 100 boss, 0 anyone else.
+#: 1 is the main administrator, 2 a sub-administrator, 100 a boss, 0 anyone else.
 USER_INFO_ADMIN_LEVEL: Final = "sys_level"
-#: What the document lists.
+#: The fields that the document lists.
 USER_INFO_FIELDS: Final = (
     USER_ID,
     UNION_ID,
@@ -169,7 +170,7 @@ EMPLOYEE_TITLE: Final = "title"
 EMPLOYEE_EMAIL: Final = "email"
 EMPLOYEE_WORK_PLACE: Final = "work_place"
 EMPLOYEE_REMARK: Final = "remark"
-#: Text that holds JSON.
+#: A text that contains JSON.
 EMPLOYEE_EXTENSION: Final = "extension"
 EMPLOYEE_ORG_EMAIL: Final = "org_email"
 EMPLOYEE_DEPARTMENT_IDS: Final = "dept_id_list"
@@ -180,7 +181,7 @@ EMPLOYEE_ACTIVE: Final = "active"
 EMPLOYEE_SENIOR: Final = "senior"
 EMPLOYEE_ADMIN: Final = "admin"
 EMPLOYEE_BOSS: Final = "boss"
-#: What `Employee` shows.
+#: The fields that ``Employee`` has.
 EMPLOYEE_FIELDS: Final = (
     USER_ID,
     UNION_ID,
@@ -209,14 +210,14 @@ ROLE_GROUP_NAME: Final = "group_name"
 
 # --- Errors [server-api-error-codes-1] ------------------------------------------------------------
 
-#: The new API's envelope. The official SDK reads each key in two spellings: compare without case.
+#: The new API's envelope. Ignore case: the official SDK reads each key in two spellings.
 ERROR_CODE: Final = "code"
 ERROR_MESSAGE: Final = "message"
 ERROR_REQUEST_ID: Final = "requestid"
 ERROR_ACCESS_DENIED_DETAIL: Final = "accessdenieddetail"
 ERROR_REQUIRED_SCOPES: Final = "requiredScopes"
 
-#: The old API's envelope; a real code wrapped in 88 stands in ``sub_code``, as text.
+#: The old API's envelope. If ``errcode`` is 88, ``sub_code`` has the real code, as text.
 ERRCODE: Final = "errcode"
 ERRMSG: Final = "errmsg"
 OAPI_REQUEST_ID: Final = "request_id"
@@ -225,8 +226,8 @@ SUB_MSG: Final = "sub_msg"
 ERRCODE_OK: Final = 0
 ERRCODE_WRAPPED: Final = 88
 
-#: What a banned IP address gets instead of either envelope. [call-frequency-limit]
+#: A banned IP address gets this instead of either envelope. [call-frequency-limit]
 BAN_STATUS: Final = "status"
 BAN_STATUS_VALUE: Final = 1111
-#: The ban lasts five minutes.
+#: A ban lasts five minutes.
 BAN_SECONDS: Final = 300

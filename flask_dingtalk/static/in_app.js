@@ -1,6 +1,6 @@
-// Inside the DingTalk client: asks it for a code and posts that, so that nobody has to tap.
+// Inside the DingTalk client: asks it for a code and posts the code, so that nobody has to tap.
 // [jsapi-request-auth-code]
-// The client's own browser can be years old, hence the plain language.
+// The client's built-in browser can be years old, so no newer syntax is used here.
 (() => {
   "use strict";
 
@@ -14,28 +14,28 @@
     if (typeof reason === "string") {
       return reason;
     }
-    // These alone: what else an answer holds, a log need not know.
+    // Only these go into the site's log, whatever else an answer contains.
     const { errorCode, errorMessage, message } = reason || {};
     const said = [errorCode, errorMessage || message].filter((part) => part || part === 0);
     return said.join(" ") || "it did not say why";
   };
 
-  // One of the two, once: the client may still answer after it was given up.
+  // Only once, and not after a code was posted: the client may still answer after the time-out.
   const goOn = (reason) => {
     if (!over) {
       over = true;
       const url = new URL(otherwise, window.location);
-      // For the site's log: nobody reads the console of a phone.
+      // For the site's log, since a phone has no console to look at.
       url.searchParams.set(reasonParameter, textOf(reason).slice(0, 200));
       window.location.replace(url);
     }
   };
-  // The way back would lead to this page, which would sign in again and send the visitor forward.
+  // Otherwise "back" would lead to this page, which would sign in again and lead forward.
   const leaveNoTrace = () => {
     try {
       window.history.replaceState(null, "", landing);
     } catch (error) {
-      // The sign-in ends on another site, which this history cannot name.
+      // The sign-in ends on another origin, which replaceState refuses.
     }
   };
   const post = (result) => {
@@ -52,7 +52,7 @@
   const ask = () => {
     setTimeout(() => goOn("it did not answer in time"), patience * 1000);
     try {
-      // A refusal arrives in both ways, and a missing client as a broken promise alone.
+      // A refusal calls onFail and rejects the promise; without a client, only the promise rejects.
       Promise.resolve(
         window.dd.requestAuthCode(Object.assign({ onSuccess: post, onFail: goOn }, request)),
       ).catch(goOn);
@@ -61,7 +61,7 @@
     }
   };
 
-  // The tag follows this script: its events cannot be missed.
+  // The script tag comes after this script, so its events cannot be missed.
   const settle = ({ type, target }) => {
     if (target instanceof HTMLScriptElement && "dingtalkJsapi" in target.dataset) {
       if (type === "load") {
@@ -73,10 +73,10 @@
   };
   document.addEventListener("load", settle, true);
   document.addEventListener("error", settle, true);
-  // The script gets that long to come, and then the client to answer.
+  // The script has this long to load, and the client then as long to answer.
   setTimeout(() => window.dd || goOn("its script did not come in time"), patience * 1000);
   window.addEventListener("pageshow", ({ persisted }) => {
-    // Kept by the browser for the way back; the code it held was used.
+    // The browser restored this page after "back"; its state and code are used up.
     if (persisted) {
       window.location.reload();
     }

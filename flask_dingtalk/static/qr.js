@@ -1,23 +1,23 @@
-// Shows DingTalk's QR code, renews it, and takes whoever scanned it to the callback.
+// Shows DingTalk's QR code, renews it, and goes to the callback once somebody has scanned it.
 // [obtain-identity-credentials]
 (() => {
   "use strict";
 
-  // Milliseconds after which the visitor need not wait for DingTalk's script any longer.
+  // Milliseconds that DingTalk's script has to load.
   const PATIENCE = 10000;
-  // Milliseconds that the site gets to answer, and until it is asked again where it did not.
+  // Milliseconds that the site has to answer, and after which it is asked again if it did not.
   const PAUSE = 10000;
-  // Milliseconds between two renewals at least.
+  // The shortest time between two renewals, in milliseconds.
   const SHORTEST = 1000;
-  // Answers that another try may change.
+  // HTTP statuses after which another try makes sense.
   const TEMPORARY = [408, 425, 429];
-  // The longest time that setTimeout knows, in milliseconds.
+  // The longest time that setTimeout supports, in milliseconds.
   const LONGEST = 2 ** 31 - 1;
-  // DingTalk's code and words for somebody whom the application is not there for. Seen, not
-  // documented; its script passes on the words alone, or both.
+  // DingTalk's error code and message for people outside the organisation. Seen, not documented;
+  // its script passes on the message, with or without the code.
   const NOT_IN_ORGANISATION = { code: 11055, words: "不在组织内" };
 
-  // The tag follows this script: its events cannot be missed.
+  // The script tag comes after this script, so its events cannot be missed.
   const whenLoaded = (onLoad, onFailure) => {
     const settle = ({ type, target }) => {
       if (target instanceof HTMLScriptElement && "dingtalkQrScript" in target.dataset) {
@@ -38,10 +38,10 @@
     const callback = new URL(decodeURIComponent(login.redirect_uri));
     const place = document.getElementById(frame.id);
     const renewButton = container.querySelector(".dingtalk-qr-renew");
-    // The newest state, and when it wants to be renewed, in milliseconds of Date.now().
+    // The newest state, and when to renew it, in milliseconds of Date.now().
     let { state } = login;
     let due = Date.now() + renewal.after * 1000;
-    // The state that DingTalk's script was given with the code that is shown, and its end.
+    // The state that DingTalk's script got for the code on the page, and when that expires.
     let shown = { state: null, until: 0 };
     let renewing = null;
     let over = false;
@@ -60,8 +60,8 @@
       place.textContent = "";
     };
 
-    // Asks for a state that will last: the same one as long as it does. Any page may have taken the
-    // room that this browser has for states, so this one is asked about before it is needed.
+    // Asks the site for a state that will last; it may return the same one. A browser keeps only a
+    // few states and other pages may have pushed this one out, so ask before it is needed.
     const askForState = async () => {
       const patience = new AbortController();
       const limit = setTimeout(() => patience.abort(), PAUSE);
@@ -85,7 +85,7 @@
       }
     };
 
-    // One at a time: each answer brings another cookie, and the last one counts.
+    // One at a time: each answer sets a cookie, and the last one to arrive wins.
     const renewState = () => {
       renewing ??= askForState().finally(() => {
         renewing = null;
@@ -97,18 +97,18 @@
       over = true;
       clearTimeout(timer);
       if (renewing !== null || Date.now() >= due) {
-        // A renewal is under way, or this computer slept. Where it fails, the callback says so.
+        // A renewal is under way, or this computer slept. If it fails, the callback reports that.
         await renewState().catch(() => {});
       }
-      // Put together here: where a message would send the browser is not asked.
+      // Build the URL here, and do not trust the one in the message.
       callback.searchParams.set("authCode", code);
       callback.searchParams.set("state", state);
       window.location.assign(callback);
     };
 
-    // Whoever has a hold of this window can send it a message, and DingTalk's script may believe
-    // it, or call back twice, or for another code on the page. What belongs to this code carries
-    // the state that went to DingTalk with it, which nobody else knows.
+    // Any page with a reference to this window can send it a message that DingTalk's script takes
+    // for its own. The script may also call back twice, or for another code on the page. Only a
+    // result for this code has the state that was sent to DingTalk with it.
     const isOurs = (result) => {
       try {
         const sent = result.state || new URL(result.redirectUrl).searchParams.get("state");
@@ -127,7 +127,7 @@
       const text = String((typeof error === "string" ? error : error?.errorMsg) ?? "");
       const isOutside =
         code === NOT_IN_ORGANISATION.code || text.includes(NOT_IN_ORGANISATION.words);
-      // Messages that are none of its own reach DingTalk's script too, and say nothing.
+      // DingTalk's script also reports messages that are not from DingTalk, without code and text.
       if (!over && (text || code !== undefined)) {
         fail(isOutside ? "not_in_organisation" : "failed", error);
       }
@@ -157,8 +157,8 @@
       timer = setTimeout(keepGood, Math.min(Math.max(milliseconds, SHORTEST), LONGEST));
     };
 
-    // Renews the state, and a code that is as old as its state may get. A younger one stays, as
-    // somebody may have scanned it and be about to agree.
+    // Renews the state, and shows a new code once the state of the old one has expired. Until then
+    // the code stays: somebody may have scanned it and be about to agree.
     const keepGood = async () => {
       if (document.hidden || !isShown()) {
         return;
@@ -202,7 +202,7 @@
     window.addEventListener("online", keepGood);
     window.addEventListener("pageshow", ({ persisted }) => {
       if (persisted) {
-        // Somebody came back to this page, whose code and state were used.
+        // The visitor came back to this page; its code and state are used up.
         over = false;
         shown.until = 0;
         keepGood();
@@ -211,12 +211,12 @@
 
     container.dataset.state = "waiting";
     if (callback.origin !== window.location.origin) {
-      // Scanning would have no effect at all.
+      // Here the result of a scan would never arrive.
       fail("unavailable", `it works on ${callback.origin} alone, the origin of the callback`);
       return;
     }
     whenLoaded(
-      // Late is better than never, unless something is shown already.
+      // Also after the time-out, but only once.
       () => shown.state === null && show(),
       (error) => container.dataset.state === "waiting" && fail("unavailable", error),
     );

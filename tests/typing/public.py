@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import assert_type
+from typing import Any, assert_type
 
 import requests
 from flask import Blueprint, Flask, Response
@@ -58,6 +58,14 @@ assert_type(current_dingtalk_user.phone_number, str | None)
 assert_type(dingtalk.token, DingTalkToken | None)
 assert_type(dingtalk.get("/v1.0/contact/users/me"), requests.Response)
 assert_type(dingtalk.blueprint, Blueprint)
+if current_dingtalk_user.employee is not None:
+    assert_type(current_dingtalk_user.employee.name, str | None)
+    assert_type(current_dingtalk_user.employee.hired_date, datetime | None)
+    assert_type(current_dingtalk_user.employee.department_ids, tuple[int, ...] | None)
+    assert_type(current_dingtalk_user.employee.extension, Mapping[str, Any] | None)
+    assert_type(current_dingtalk_user.employee.admin, bool | None)
+    for role in current_dingtalk_user.employee.roles or ():
+        assert_type(role.group_name, str | None)
 if dingtalk.token is not None:
     assert_type(dingtalk.token.expires_at, datetime)
     assert_type(dingtalk.token.is_expired(leeway=5), bool)

@@ -1,9 +1,9 @@
-// Asks the guarded JSON endpoint who is signed in, as any script of the site would.
+// Fetches the signed-in user from the guarded JSON endpoint, as any script of the site would.
 
 const button = document.getElementById("fetch");
 const answer = document.getElementById("answer");
 
-// Off in the page, lest a click before this script runs be lost.
+// The page starts with the button disabled, so that no click is lost before this script runs.
 button.disabled = false;
 button.addEventListener("click", async () => {
   button.disabled = true;
@@ -26,7 +26,7 @@ async function ask(url) {
   return block;
 }
 
-// The guard does not know which page the script runs on, so the page says where to come back to.
+// The guard does not know which page the script runs on, so add the way back here.
 function signInAgain(loginUrl) {
   const url = new URL(loginUrl, location.href);
   url.searchParams.set("next", location.pathname);
