@@ -1,4 +1,4 @@
-"""Is this ``next`` on this site? Pure text in, text out.
+"""Is this ``next`` on this site, or on a trusted one? Pure text in, text out.
 
 A browser strips control characters and blanks, reads a backslash as a slash and takes ``//host``
 for another site; a proxy may decode ``%2F`` on the way. What any of them could turn into another
@@ -6,6 +6,7 @@ site is refused (CWE-601, WHATWG URL Standard).
 """
 
 import re
+from collections.abc import Iterable
 from posixpath import normpath
 from urllib.parse import unquote, urlsplit
 
@@ -36,6 +37,17 @@ def local_target(target: str | None, origin: str) -> str | None:
             target = "/" + target
     path = re.split(r"[?#]", target, maxsplit=1)[0]
     return target if _is_plain_path(path) else None
+
+
+def trusted_target(target: str | None, origins: Iterable[str]) -> str | None:
+    """Return the absolute URL ``target`` if it leads to one of ``origins``, else ``None``."""
+    if not target or target.startswith("/"):
+        return None
+    for origin in origins:
+        path = local_target(target, origin)
+        if path is not None:
+            return origin + path
+    return None
 
 
 def is_path(target: str, path: str) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import math
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from urllib.parse import urlsplit
 
 from .api import wire
 from .errors import ConfigurationError
+from .redirects import origin_of
 
 _PREFIX: Final = "DINGTALK_"
 _WHERE_CREDENTIALS: Final = (
@@ -29,10 +31,8 @@ _WHERE_CORP_ID: Final = "the console's home page (open-dev.dingtalk.com) shows i
 #: How alike two names have to be, from 0 to 1, for one to be taken for a slip of the pen.
 _LIKENESS: Final = 0.85
 #: Settings of a later version. Ignored, they would promise what does not happen.
-_COMING: Final = (
-    *("DINGTALK_STORE", "DINGTALK_EVENT_TOKEN", "DINGTALK_EVENT_AES_KEY"),
-    "DINGTALK_TRUSTED_ORIGINS",
-)
+_COMING: Final = ("DINGTALK_STORE", "DINGTALK_EVENT_TOKEN", "DINGTALK_EVENT_AES_KEY")
+_ORIGIN: Final = re.compile(r"https?://(\[[0-9a-f:.]+\]|[\w.-]+)(:\d+)?", re.ASCII | re.IGNORECASE)
 #: Seconds; a page that takes longer is lost anyway, and sockets know no much larger numbers.
 _MAX_TIMEOUT: Final = 600
 
@@ -50,6 +50,7 @@ class Settings:
     exclusive_login: bool = False
     exclusive_corp_id: str | None = None
     allowed_corp_ids: frozenset[str] | None = None
+    trusted_origins: frozenset[str] = frozenset()
     login_redirect: str = "/"
     logout_redirect: str = "/"
     login_page: bool = False
@@ -253,20 +254,41 @@ def _flag(name: str, value: Any) -> bool:
     )
 
 
-def _corp_ids(name: str, value: Any) -> frozenset[str]:
+def _texts(name: str, value: Any, kind: str) -> frozenset[str]:
     if isinstance(value, str):
         value = value.split(",")
     if not isinstance(value, list | tuple | set | frozenset) or not all(
         isinstance(item, str) for item in value
     ):
-        _refuse(name, "is no list of corp ids", "use a list of texts, or one comma-separated text")
-    corp_ids = frozenset(item.strip() for item in value) - {""}
+        _refuse(name, f"is no list of {kind}", "use a list of texts, or one comma-separated text")
+    return frozenset(item.strip() for item in value) - {""}
+
+
+def _corp_ids(name: str, value: Any) -> frozenset[str]:
+    corp_ids = _texts(name, value, "corp ids")
     if not corp_ids:
         # Taking it for "not set" would open the site to everybody.
         _refuse(name, "is empty, which would admit nobody", "name an organisation, or remove it")
     for corp_id in corp_ids:
         _corp_id(name, corp_id)
     return corp_ids
+
+
+def _origins(name: str, value: Any) -> frozenset[str]:
+    return frozenset(_origin(name, text) for text in _texts(name, value, "origins"))
+
+
+def _origin(name: str, text: str) -> str:
+    origin = origin_of(text)
+    # Browsers send an international name in ASCII (RFC 6454, section 6.2).
+    if origin is None or not _ORIGIN.fullmatch(text):
+        _refuse(
+            name,
+            f"has {text!r} in it, which is not an origin",
+            "write scheme, host and, where there is one, port, as a browser shows them: "
+            "https://app.example.com. There are no wildcards, and no path or slash follows",
+        )
+    return origin
 
 
 def _number(name: str, value: Any) -> float:
@@ -355,6 +377,7 @@ _READERS: Final = {
     "revalidate_after": _number,
     "revalidate_grace": _number_or_zero,
     "sign_in_lifetime": _number,
+    "trusted_origins": _origins,
     "login_redirect": _landing,
     "logout_redirect": _landing,
     "login_page": _flag,
