@@ -57,11 +57,14 @@ setup(
         # What the suite needs; the shipped tests run with it alone.
         "test": [
             "alibabacloud-dingtalk",
+            "APIFlask",
             "cachelib",
             "Flask-Babel",
             "Flask-Login",
             "Flask-Session>=0.8",
+            "flask-smorest",
             "flask-talisman",
+            "Flask-WTF",
             "Flask[async]",
             "gunicorn",
             "hypothesis",

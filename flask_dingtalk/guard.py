@@ -15,7 +15,7 @@ from .errors import DingTalkError, FieldNotKept, NotPermitted, OrganisationNotAl
 from .responses import is_navigation, json_response
 from .revalidation import still_signed_in
 from .signin import warming_up
-from .urls import current_url, is_in_app, login_url
+from .urls import current_url, is_in_app, login_url, login_url_for_scripts
 
 Rule = Callable[[DingTalkUser], bool]
 Arguments = ParamSpec("Arguments")
@@ -221,14 +221,18 @@ def _is_open(own: Blueprint) -> bool:
 
 
 def _sign_in_first() -> Response:
-    response_class = current_app.response_class
-    if is_navigation(request.environ):
-        location = login_url(current_url())
-        # With several workers the callback may hit a process that never served /login: warm up
-        # here too. Some servers send no answer without a chunk of body.
-        answer = response_class("Please sign in", 302, {"Location": location})
-        return warming_up(answer)
-    content = {"error": "login_required", "login_url": login_url(None)}
-    answer = json_response(content, 401, response_class)
+    if not is_navigation(request.environ):
+        return sign_in_by_navigation()
+    location = login_url(current_url())
+    # With several workers the callback may hit a process that never served /login: warm up here
+    # too. Some servers send no answer without a chunk of body.
+    answer = current_app.response_class("Please sign in", 302, {"Location": location})
+    return warming_up(answer)
+
+
+def sign_in_by_navigation() -> Response:
+    """Return the 401 that tells a script where to send its visitor to sign in."""
+    content = {"error": "login_required", "login_url": login_url_for_scripts()}
+    answer = json_response(content, 401, current_app.response_class)
     answer.headers["Cache-Control"] = "no-store"
     return answer

@@ -127,6 +127,7 @@ HOME: Final = Text("Go to the home page", "返回首页")
 #: For the developer, on the page of a ``configuration_error``.
 DETAILS_IN_LOG: Final = Text("The details are in the site's log.", "详细信息见网站日志。")
 SIGN_IN: Final = Text("Sign in with DingTalk", "使用钉钉登录")
+SIGN_OUT: Final = Text("Sign out", "退出登录")
 
 #: The sign-in page, by the names of the variables in its template.
 LOGIN_PAGE: Final[dict[str, Text]] = {

@@ -12,15 +12,13 @@ from flask import Response, make_response
 from .api import wire
 from .app_state import app_state
 from .flask_site import nonce_of_the_site, visitor_language
+from .forms import CODE, STATE
 from .markup import button, render
 from .messages import HTML_LANG, IN_APP, LOGIN_PAGE, Text
 from .redirects import origin_of
 from .signin import begin, warming_up
 from .urls import landing, login_url, safe_target
 
-#: The form fields of the page inside the DingTalk client.
-IN_APP_CODE: Final = "code"
-IN_APP_STATE: Final = "state"
 #: Of the login route: why the DingTalk client gave no code, as the page inside it was told.
 NO_CODE_REASON: Final = "reason"
 #: Seconds that the DingTalk client gets to give a code.
@@ -56,13 +54,13 @@ def in_app_page(asked: str | None) -> Response:
         # Not to this page again, which may be what does not work.
         button=button(target, nonce, redirects=True),
         script_url=settings.jsapi_url,
-        fields={IN_APP_STATE: state, IN_APP_CODE: ""},
+        fields={STATE: state, CODE: ""},
         options={
             "request": {
                 wire.JSAPI_CORP_ID: settings.corp_id,
                 wire.JSAPI_CLIENT_ID: settings.client_id,
             },
-            "codeField": IN_APP_CODE,
+            "codeField": CODE,
             "patience": _CLIENT_PATIENCE,
             "landing": landing(target),
             "otherwise": login_url(target, redirects=True),

@@ -1,4 +1,4 @@
-"""Decide whether a URL such as ``next`` leads back to this site, by its text alone.
+"""Decide whether a URL such as ``next`` leads back to this site, or to a trusted one, by its text.
 
 Browsers strip control characters and spaces, read a backslash as a slash, and take ``//host`` for
 another site. A proxy may decode ``%2F`` on the way. A URL that any of this could turn into one of
@@ -6,6 +6,7 @@ another site is refused (CWE-601, WHATWG URL Standard).
 """
 
 import re
+from collections.abc import Iterable
 from posixpath import normpath
 from urllib.parse import unquote, urlsplit
 
@@ -36,6 +37,17 @@ def local_target(target: str | None, origin: str) -> str | None:
             target = "/" + target
     path = re.split(r"[?#]", target, maxsplit=1)[0]
     return target if _is_plain_path(path) else None
+
+
+def trusted_target(target: str | None, origins: Iterable[str]) -> str | None:
+    """Return the absolute URL ``target`` if it leads to one of ``origins``, else ``None``."""
+    if not target or target.startswith("/"):
+        return None
+    for origin in origins:
+        path = local_target(target, origin)
+        if path is not None:
+            return origin + path
+    return None
 
 
 def is_path(target: str, path: str) -> bool:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ipaddress
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
@@ -21,6 +22,7 @@ from urllib.parse import urlsplit
 
 from .api import wire
 from .errors import ConfigurationError
+from .redirects import origin_of
 
 _PREFIX: Final = "DINGTALK_"
 _WHERE_CREDENTIALS: Final = (
@@ -32,10 +34,8 @@ _WHERE_CORP_ID: Final = "the console's home page (open-dev.dingtalk.com) shows i
 #: From 0 to 1: names at least this similar count as misspelt.
 _LIKENESS: Final = 0.85
 #: Settings of a later version. A site that sets one relies on what this version does not do.
-_COMING: Final = (
-    *("DINGTALK_STORE", "DINGTALK_EVENT_TOKEN", "DINGTALK_EVENT_AES_KEY"),
-    "DINGTALK_TRUSTED_ORIGINS",
-)
+_COMING: Final = ("DINGTALK_STORE", "DINGTALK_EVENT_TOKEN", "DINGTALK_EVENT_AES_KEY")
+_ORIGIN: Final = re.compile(r"https?://(\[[0-9a-f:.]+\]|[\w.-]+)(:\d+)?", re.ASCII | re.IGNORECASE)
 #: Seconds. No visitor waits longer, and sockets overflow at much larger numbers.
 _MAX_TIMEOUT: Final = 600
 
@@ -57,6 +57,7 @@ class Settings:
     exclusive_login: Annotated[bool, _flag] = False
     exclusive_corp_id: Annotated[str | None, _corp_id] = None
     allowed_corp_ids: Annotated[frozenset[str] | None, _corp_ids] = None
+    trusted_origins: Annotated[frozenset[str], _origins] = frozenset()
     login_redirect: Annotated[str, _landing] = "/"
     logout_redirect: Annotated[str, _landing] = "/"
     login_page: Annotated[bool, _flag] = False
@@ -262,22 +263,43 @@ def _flag(name: str, value: Any) -> bool:
     )
 
 
-def _corp_ids(name: str, value: Any) -> frozenset[str]:
+def _texts(name: str, value: Any, kind: str) -> frozenset[str]:
     if isinstance(value, str):
         value = value.split(",")
     if not isinstance(value, list | tuple | set | frozenset) or not all(
         isinstance(item, str) for item in value
     ):
         _refuse(
-            name, "is not a list of corp ids", "use a list of texts, or one comma-separated text"
+            name, f"is not a list of {kind}", "use a list of texts, or one comma-separated text"
         )
-    corp_ids = frozenset(item.strip() for item in value) - {""}
+    return frozenset(item.strip() for item in value) - {""}
+
+
+def _corp_ids(name: str, value: Any) -> frozenset[str]:
+    corp_ids = _texts(name, value, "corp ids")
     if not corp_ids:
         # If it counted as "not set", the site would be open to everybody.
         _refuse(name, "is empty, which would admit nobody", "name an organisation, or remove it")
     for corp_id in corp_ids:
         _corp_id(name, corp_id)
     return corp_ids
+
+
+def _origins(name: str, value: Any) -> frozenset[str]:
+    return frozenset(_origin(name, text) for text in _texts(name, value, "origins"))
+
+
+def _origin(name: str, text: str) -> str:
+    origin = origin_of(text)
+    # Browsers send an international name in ASCII (RFC 6454, section 6.2).
+    if origin is None or not _ORIGIN.fullmatch(text):
+        _refuse(
+            name,
+            f"has {text!r} in it, which is not an origin",
+            "write scheme, host and, where there is one, port, as a browser shows them: "
+            "https://app.example.com. There are no wildcards, and no path or slash follows",
+        )
+    return origin
 
 
 def _number(name: str, value: Any) -> float:

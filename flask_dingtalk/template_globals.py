@@ -1,4 +1,4 @@
-"""What every template of the site can use: the user, the sign-in button and the QR code."""
+"""What every template of the site can use: the user, the two buttons and the QR code."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from .api import wire
 from .api.authorization import qr_parameters
 from .app_state import app_state
 from .errors import ConfigurationError
+from .forms import PROOF, sign_out_proof
 from .guard import current_dingtalk_user
-from .markup import button, render
+from .markup import button, logout_button, render
 from .messages import QR
 from .session import renewal_due
 from .signin import begin
@@ -24,6 +25,7 @@ def install(app: Flask) -> None:
     app.jinja_env.globals.update(
         current_dingtalk_user=current_dingtalk_user,
         dingtalk_button=dingtalk_button,
+        dingtalk_logout_button=dingtalk_logout_button,
         dingtalk_qr=dingtalk_qr,
     )
 
@@ -31,15 +33,35 @@ def install(app: Flask) -> None:
 def dingtalk_button(
     next: str | None = None,  # noqa: A002  # the promised name
     nonce: str | None = None,
+    text: str | None = None,
+    class_: str | None = None,
 ) -> Markup:
     """Return a sign-in link with DingTalk's mark; ``next`` is a path of this site to land on.
 
     It leads to DingTalk, and not to the sign-in page of ``DINGTALK_LOGIN_PAGE``; inside the
-    DingTalk client, to the sign-in of ``DINGTALK_IN_APP_LOGIN``. The text is Chinese or English by
-    ``Accept-Language``. ``nonce`` goes on the style tag for a Content-Security-Policy. The site's
-    own ``dingtalk/button.html`` replaces ours.
+    DingTalk client, to the sign-in of ``DINGTALK_IN_APP_LOGIN``. Without ``text`` it says "Sign in
+    with DingTalk" in the visitor's language. ``class_`` are further classes of the link. ``nonce``
+    goes on the style tag for a Content-Security-Policy. The site's own ``dingtalk/button.html``
+    replaces ours.
     """
-    return button(next, nonce)
+    return button(next, nonce, text=text, class_=class_)
+
+
+def dingtalk_logout_button(
+    next: str | None = None,  # noqa: A002  # the promised name
+    text: str | None = None,
+    class_: str | None = None,
+) -> Markup:
+    """Return a form with one button that signs out; ``next`` is a path of this site to land on.
+
+    It carries a proof that it is from a page of this session, for browsers that do not say where a
+    form is from. Without ``text`` the button says "Sign out" in the visitor's language. ``class_``
+    are its classes: it has no style of ours. The site's own ``dingtalk/logout.html`` replaces ours.
+    """
+    fields = {PROOF: sign_out_proof()}
+    if next is not None:
+        fields["next"] = next
+    return logout_button(fields, text=text, class_=class_)
 
 
 def dingtalk_qr(

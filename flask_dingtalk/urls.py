@@ -12,7 +12,7 @@ from werkzeug.routing import BuildError
 from .api import wire
 from .app_state import app_state
 from .errors import ConfigurationError
-from .redirects import is_path, local_target, origin_of
+from .redirects import is_path, local_target, origin_of, trusted_target
 
 #: Of the login route: go on to DingTalk, whatever page there is to show.
 _REDIRECTS: Final = {"via": "redirect"}
@@ -47,6 +47,20 @@ def login_url(target: str | None, *, redirects: bool = False) -> str:
     return route("login", next=target, **(_REDIRECTS if redirects else {}))
 
 
+def login_url_for_scripts() -> str:
+    """Return the ``login_url`` that a script gets: absolute for one on a trusted origin.
+
+    Raises what ``route`` raises.
+    """
+    return route("login", _external=comes_from_trusted_origin())
+
+
+def comes_from_trusted_origin() -> bool:
+    """Tell whether a page of ``DINGTALK_TRUSTED_ORIGINS`` sent this request."""
+    origin = origin_of(request.headers.get("Origin", ""))
+    return origin is not None and origin in app_state().settings.trusted_origins
+
+
 def asks_for_redirect(query: Mapping[str, str]) -> bool:
     """Tell whether a sign-in is to go on to DingTalk at once."""
     return all(query.get(name) == value for name, value in _REDIRECTS.items())
@@ -63,11 +77,15 @@ def current_url() -> str:
 
 
 def safe_target(asked: str | None) -> str | None:
-    """Return ``asked`` if it leads back to this site, but not into this extension's own routes."""
+    """Return ``asked`` if a sign-in or a sign-out may lead there, else ``None``.
+
+    It may lead back to this site, but not into this extension's own routes, or to one of
+    ``DINGTALK_TRUSTED_ORIGINS``.
+    """
     target = local_target(asked, origin_of(request.host_url) or "")
-    if target is None or any(is_path(target, route(name)) for name in _OWN_ROUTES):
-        return None
-    return target
+    if target is None:
+        return trusted_target(asked, app_state().settings.trusted_origins)
+    return None if any(is_path(target, route(name)) for name in _OWN_ROUTES) else target
 
 
 def landing(target: str | None) -> str:

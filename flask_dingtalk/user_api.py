@@ -15,7 +15,7 @@ from .app_state import app_state, this_app
 from .errors import DingTalkAPIError, DingTalkError, LoginRequired
 from .login import Login
 from .memory import Refreshed
-from .urls import current_url, login_url
+from .urls import current_url, login_url, login_url_for_scripts
 
 if TYPE_CHECKING:
     from requests import Response
@@ -127,7 +127,7 @@ def call(method: str, path: str, **kwargs: Any) -> Response:
     except DingTalkError as error:
         if isinstance(error, LoginRequired):
             # Loading the page again would not help. A script is told where to send the visitor.
-            error.retry_url, error.login_url = login_url(current_url()), login_url(None)
+            error.retry_url, error.login_url = login_url(current_url()), login_url_for_scripts()
         current_app.logger.warning(
             "DingTalk call failed: %s %r: %s", method, path, error.log_message
         )

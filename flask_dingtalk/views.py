@@ -1,26 +1,23 @@
-"""The blueprint: thin routes, their headers, and the check that a POST comes from this site."""
+"""The blueprint: thin routes, their headers, and how they get along with other extensions."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
-from typing import Final
+from typing import Any
 
 from flask import Blueprint, Response, abort, current_app, request
-from werkzeug.exceptions import LengthRequired, MethodNotAllowed, RequestEntityTooLarge
+from flask.typing import ResponseReturnValue
 
-from . import pages, session, signin
+from . import forms, pages, session, signin
 from .api import wire
 from .app_state import app_state
-from .errors import DingTalkError, NotPermitted
-from .pages import IN_APP_CODE, IN_APP_STATE, NO_CODE_REASON
-from .redirects import origin_of
-from .responses import json_response
+from .errors import DingTalkError
+from .guard import sign_in_by_navigation
+from .pages import NO_CODE_REASON
+from .responses import is_navigation, json_response
 from .secret import Secret
-from .signin import printable
 from .urls import asks_for_redirect, is_in_app
-
-#: A form of this extension has a state and a code; nothing of it comes near this.
-_MAX_BODY_BYTES: Final = 16 * 1024
 
 
 def build_blueprint(hooks: Sequence[signin.LoginHook]) -> Blueprint:
@@ -34,8 +31,15 @@ def build_blueprint(hooks: Sequence[signin.LoginHook]) -> Blueprint:
         static_url_path="/static/dingtalk",
     )
 
+    blueprint.url_value_preprocessor(_exempt_from_csrf_protect)
+    blueprint.register_error_handler(DingTalkError, _answer_error)
+
     @blueprint.get("/login")
     def login() -> Response:
+        if not is_navigation(request.environ):
+            # A script or an image that followed the guard's redirect would push a sign-in that
+            # somebody began out of those that are remembered.
+            return sign_in_by_navigation()
         with signin.reporting():
             return _login(request.args.get("next"))
 
@@ -48,15 +52,15 @@ def build_blueprint(hooks: Sequence[signin.LoginHook]) -> Blueprint:
     def in_app() -> Response:
         if not app_state().settings.in_app_login:
             abort(404)
-        _require_small_same_origin_post()
+        forms.require_own_post(forms.has_state)
         return signin.finish_in_app(_returned_by_client(), hooks)
 
     @blueprint.route("/state", methods=["GET", "POST"])
     def renew_state() -> Response:
         """Give a page that stays open a state that will last."""
-        _require_small_same_origin_post()
+        forms.require_own_post(forms.has_state)
         try:
-            state, renew_after = session.renew_state(Secret(request.form.get("state", "")))
+            state, renew_after = session.renew_state(Secret(request.form.get(forms.STATE, "")))
         except DingTalkError as error:
             current_app.logger.warning(
                 "DingTalk's QR code cannot be renewed: %s", error.log_message
@@ -67,7 +71,7 @@ def build_blueprint(hooks: Sequence[signin.LoginHook]) -> Blueprint:
 
     @blueprint.route("/logout", methods=["GET", "POST"])
     def logout() -> Response:
-        _require_small_same_origin_post()
+        forms.require_own_post(forms.has_proof)
         signin.sign_out()
         return signin.after_sign_out(request.values.get("next"))
 
@@ -109,7 +113,7 @@ def _returned_by_pages() -> signin.Returned:
 def _returned_by_client() -> signin.Returned:
     """Read what the page inside the DingTalk client posted."""
     return signin.Returned(
-        state=_secret(request.form.get(IN_APP_STATE)), code=_secret(request.form.get(IN_APP_CODE))
+        state=_secret(request.form.get(forms.STATE)), code=_secret(request.form.get(forms.CODE))
     )
 
 
@@ -117,30 +121,29 @@ def _secret(value: str | None) -> Secret | None:
     return Secret(value) if value else None
 
 
-def _require_small_same_origin_post() -> None:
-    """Refuse anything but a POST (405), a large one (413) and one of another origin (403).
+# --- Beside other extensions ---------------------------------------------------------------------
 
-    The origin is told by Fetch Metadata (W3C), else by ``Origin`` (RFC 6454). A client that sends
-    neither header is not a browser of these days, and has no cookie to misuse.
+
+def _exempt_from_csrf_protect(endpoint: str | None, values: dict[str, Any] | None) -> None:
+    """Tell Flask-WTF's ``CSRFProtect`` that these routes check by themselves whose form it is.
+
+    It asks before the view, and after this; so it may be initialised before us or after us.
     """
-    if request.method != "POST":
-        raise MethodNotAllowed(["POST"])
-    if request.content_length is None and "Transfer-Encoding" in request.headers:
-        # No browser sends a form in chunks, and its size would be known too late.
-        raise LengthRequired
-    if (request.content_length or 0) > _MAX_BODY_BYTES:
-        raise RequestEntityTooLarge
-    site = request.headers.get("Sec-Fetch-Site")
-    origin = request.headers.get("Origin")
-    if site is not None:
-        foreign = site not in ("same-origin", "none")
-    else:
-        foreign = origin is not None and origin_of(origin) != origin_of(request.host_url)
-    if foreign:
-        error = NotPermitted(
-            f"a POST from {printable(origin or 'another origin')!r}; this is {request.host_url}",
-            hint="let a form of this site send it; if it did, a proxy in between hides the site's "
-            "address: use werkzeug.middleware.proxy_fix.ProxyFix",
-        )
-        current_app.logger.warning("DingTalk: %s", error.log_message)
-        raise error
+    flask_wtf = sys.modules.get("flask_wtf.csrf")
+    protect = current_app.extensions.get("csrf")
+    if flask_wtf is not None and isinstance(protect, flask_wtf.CSRFProtect):
+        protect.exempt(current_app.blueprints["dingtalk"])
+
+
+def _answer_error(error: DingTalkError) -> ResponseReturnValue:
+    """Keep our answer where a framework has a handler for every ``HTTPException``.
+
+    On these routes, a person who looks at the answer would get the framework's JSON. A handler that
+    the site has for our own errors wins all the same.
+    """
+    handlers = current_app.error_handler_spec[None][None]
+    for kind in type(error).__mro__:
+        if kind in handlers and issubclass(kind, DingTalkError):
+            answer: ResponseReturnValue = current_app.ensure_sync(handlers[kind])(error)
+            return answer
+    return error

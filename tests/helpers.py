@@ -44,7 +44,7 @@ FROM_ELSEWHERE = [
     pytest.param({"Origin": "https://evil.example"}, id="an old browser, another site"),
     pytest.param({"Origin": "http://localhost:8080"}, id="another port"),
     pytest.param({"Origin": "https://localhost"}, id="another scheme"),
-    pytest.param({"Origin": "null"}, id="a sandbox"),
+    pytest.param({"Sec-Fetch-Site": "cross-site", "Origin": "null"}, id="a sandbox"),
 ]
 
 
