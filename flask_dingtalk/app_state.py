@@ -89,7 +89,7 @@ class AppState:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         first = ProcessState(settings, Memory(settings.state_lifetime))
-        #: By process id; a fork adds an entry of its own and leaves its parent's alone.
+        #: By process id. A forked process adds its own entry and keeps its parent's unchanged.
         self._processes: dict[int, ProcessState] = {os.getpid(): first}
 
     @property
@@ -132,7 +132,7 @@ class AppState:
             try:
                 process.connections.transport.load_certificates()
             except OSError:
-                # A CA bundle that cannot be read is the callback's to report, to log and page.
+                # The callback will report an unreadable CA bundle, in the log and on its page.
                 return
 
     def key_ring(self, app: Flask) -> KeyRing:

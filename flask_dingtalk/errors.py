@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
     from werkzeug.wrappers import Response
 
-#: How much of a text that is not ours goes into a log line.
+#: Characters of a text from outside that go into a log line.
 _MAX_TEXT: Final = 200
 
 
@@ -64,7 +64,7 @@ class DingTalkError(HTTPException):
     dingtalk_message: str | None
     #: DingTalk's id of the request, for a question to its support.
     request_id: str | None
-    #: Where the page's link leads that begins another try; ``None`` is the page itself.
+    #: The target of the page's link for another try; ``None`` is the page itself.
     retry_url: str | None
 
     #: Whom errors ask about the request that is being served; the same for all of them.
@@ -178,14 +178,14 @@ class AccessDenied(DingTalkError):
 
 
 class InvalidCode(DingTalkError):
-    """DingTalk does not know the code: used, expired or made up; or there was none."""
+    """DingTalk does not know the code (used, expired or made up), or there was none."""
 
     code = 400
     error_code = "invalid_code"
 
 
 class LoginRequired(DingTalkError):
-    """Nobody is signed in, and what was asked for is done as the signed-in user.
+    """Nobody is signed in, and the call has to be made as a user.
 
     ``login_url`` is where a script sends the visitor, for the JSON answer; a page has
     ``retry_url``, which may lead back to that page.
@@ -206,7 +206,7 @@ class LoginRequired(DingTalkError):
 
 
 class OrganisationNotAllowed(DingTalkError):
-    """The user's organisation is not among those that may come in."""
+    """The settings do not admit the user's organisation."""
 
     code = 403
     error_code = "organisation_not_allowed"
@@ -220,14 +220,14 @@ class NotPermitted(DingTalkError):
 
 
 class ConfigurationError(DingTalkError):
-    """A setting, or the application in DingTalk's console, is not as it has to be."""
+    """A setting, or the application's set-up in DingTalk's console, is wrong."""
 
     code = 500
     error_code = "configuration_error"
 
 
 class FieldNotKept(ConfigurationError):
-    """A field of the record was left out of the session cookie, and is asked for."""
+    """A field was read that did not fit into the session cookie."""
 
 
 class RateLimited(DingTalkError):

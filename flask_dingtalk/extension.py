@@ -1,4 +1,4 @@
-"""The extension object: it puts the parts together and has no logic of its own."""
+"""The extension object: it connects the parts and contains no other logic."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ class DingTalk(ApiCalls):
 
 
 def _warn_of_settings(app: Flask, settings: Settings) -> None:
-    """Warn of settings that work and may not be what was meant."""
+    """Warn about settings that are valid but probably a mistake."""
     if settings.is_open_to_all:
         app.logger.warning(
             "Everybody with a DingTalk account can sign in to this site: DingTalk stops nobody. "
@@ -188,7 +188,7 @@ def _warn_of_settings(app: Flask, settings: Settings) -> None:
 def _check_secret_keys(app: Flask) -> None:
     fallbacks = app.config.get("SECRET_KEY_FALLBACKS") or ()
     if isinstance(fallbacks, str | bytes):
-        raise ConfigurationError("SECRET_KEY_FALLBACKS is no list of texts", hint="use a list")
+        raise ConfigurationError("SECRET_KEY_FALLBACKS is not a list of texts", hint="use a list")
     for name, secret in (
         ("SECRET_KEY", app.config.get("SECRET_KEY")),
         *(("SECRET_KEY_FALLBACKS", secret) for secret in fallbacks),

@@ -1,4 +1,4 @@
-"""Who is here, and may they: ``current_dingtalk_user``, ``login_required``, ``protect``."""
+"""Who is signed in, and may they: ``current_dingtalk_user``, ``login_required``, ``protect``."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ class Guard:
                 "DingTalk user refused at %r: %s", request.path, error.log_message
             )
             if isinstance(error, OrganisationNotAllowed | NotPermitted):
-                # Another try is another organisation or account; the client does not ask for one.
+                # Retry on DingTalk's pages: the client always uses the same account.
                 error.retry_url = login_url(current_url(), redirects=is_in_app())
             raise
         return None
@@ -164,7 +164,7 @@ def _response_to(error: DingTalkError) -> Response:
     """Return what the site's own error handler makes of an error, or its usual page."""
     environ = request.environ
     if _ANSWERING_KEY in environ:
-        # The page of this very error asks again: its base template shows Flask-Login's user, say.
+        # The error page itself may ask again, if its base template shows the user.
         return current_app.response_class(status=error.code)
     environ[_ANSWERING_KEY] = True
     try:

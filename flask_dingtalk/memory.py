@@ -1,8 +1,8 @@
-"""What has to be known beyond the session, in the memory of one process.
+"""What one process remembers beyond the session.
 
 Three kinds of things: logins (their newest version, and which of them have ended), work that must
 be done once (a callback, a refresh, a check), and values that hold for a while (when to ask again).
-A store that several processes share would have the same face.
+A store shared by several processes has the same interface.
 """
 
 from __future__ import annotations
@@ -96,13 +96,13 @@ class Logins:
             return True
 
     def after_fork(self) -> Logins:
-        """Return what a forked process knows: the same, with locks of its own."""
+        """Return a copy for a forked process, with its own locks."""
         return Logins(self._newest.copy(), self._ended.copy())
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a sign-in came that has to wait, as DingTalk throttles it."""
+    """The progress of a sign-in that waits because DingTalk throttles it."""
 
     #: The tokens, once the code was exchanged for them.
     token: DingTalkToken | None = None
@@ -111,9 +111,9 @@ class Progress:
 
 
 class Claim(Enum):
-    """What one load of a callback finds."""
+    """The result of claiming a state for one load of a callback."""
 
-    #: It is the first one and has to do the work.
+    #: The first load, which has to do the work.
     FIRST = auto()
     #: The sign-in has succeeded with this very code.
     SUCCEEDED = auto()
@@ -179,14 +179,14 @@ class Callbacks:
             load.has_waiter = False
 
     def finish(self, nonce: str, *, succeeded: bool) -> None:
-        """Tell how the sign-in with a claimed state ended."""
+        """Record how the sign-in with a claimed state ended."""
         load = self._loads.get(nonce)
         if load is not None:
             load.result = Claim.SUCCEEDED if succeeded else Claim.USED
             load.over.set()
 
     def give_back(self, nonce: str, progress: Progress) -> None:
-        """Make a claimed state free again, for the same code alone."""
+        """Release a claimed state, for the same code only."""
         load = self._loads.get(nonce)
         if load is not None:
             load.progress = progress
@@ -242,7 +242,7 @@ class Refreshes:
         refresh token that DingTalk refused before.
         """
         if token.refresh_token is None:
-            # Nothing to remember it by: every pair without a refresh token would be the same.
+            # Without a refresh token there is no key to remember the pair by.
             return Refreshed(refresh(token), is_new=True)
         newest = self._newest(token)
         if newest is not token and not newest.is_expired():
@@ -304,7 +304,7 @@ class Refreshed:
 
 
 class Pauses:
-    """Until when something is not to be tried again; all times are Unix times."""
+    """What not to try again, and until when; all times are Unix times."""
 
     def __init__(self) -> None:
         self._pauses: BoundedDict[Hashable, tuple[float, float]] = BoundedDict(_NEWEST)
@@ -342,7 +342,7 @@ class FailureBudget:
     def seconds_to_wait(self, address: str | None) -> float:
         """Return 0 while ``address`` may exchange a code, else the seconds until it may again."""
         if not address:
-            # A unix socket without ProxyFix: this would be everybody.
+            # A Unix socket without ProxyFix: all clients share this address.
             return 0.0
         failures = self._failures.get(_network(address))
         if failures is None or len(failures) < _MAX_FAILURES:

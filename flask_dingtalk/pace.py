@@ -14,7 +14,7 @@ import threading
 from collections import deque
 from typing import Final
 
-#: Calls per second. Slower than this, nobody would ever get in.
+#: Calls per second; the slowest pace.
 _SLOWEST: Final = 0.5
 #: After a first refusal, at least so many: a quiet process has nothing to measure.
 _FIRST: Final = 5.0
@@ -76,7 +76,7 @@ class Pace:
                 return Reservation(call_at=call_at)
             if turn is None:
                 turn = max(self._next_turn, call_at)
-                # Whoever never comes back must not push everybody else away.
+                # People who never come back must not delay everybody else.
                 self._next_turn = min(turn + interval, now + _LAST_TURN)
             return Reservation(turn=min(turn, now + _LAST_TURN))
 

@@ -51,7 +51,7 @@ def in_app_page(asked: str | None) -> Response:
         "in_app.html",
         IN_APP,
         nonce=nonce,
-        # Not to this page again, which may be what does not work.
+        # Not back to this page, which may be what fails.
         button=button(target, nonce, redirects=True),
         script_url=settings.jsapi_url,
         fields={STATE: state, CODE: ""},

@@ -92,7 +92,7 @@ def _check_once(state: AppState, login: Login, *, in_grace: bool) -> Outcome:
         )
         outcome = Unknown(login)
     if check.refreshed is not None:
-        # Only now, when nobody waits for this check any more: a listener may do anything.
+        # Send the signal when no request waits for this check: a receiver may do anything.
         signals.token_refreshed.send(this_app(), user=login.user, token=check.refreshed)
     return outcome
 
@@ -102,7 +102,7 @@ class _NoAnswer(Exception):
 
 
 class _Unreachable(_NoAnswer):
-    """Nothing came back; another call of the same server would wait in vain as well."""
+    """No answer came; another call of the same server would not get one either."""
 
 
 class _Check:
@@ -124,7 +124,7 @@ class _Check:
         if known is None:
             return MustLeave("the sign-in has ended")
         if known.last_check(now) > self._login.last_check(now):
-            # Another request was quicker.
+            # Another request has already checked.
             return Stays(known)
         pauses = self._state.memory.pauses
         if pauses.is_paused((known.id, "refused")):
@@ -154,7 +154,7 @@ class _Check:
             except OrganisationNotAllowed as error:
                 return MustLeave(error.log_message)
             except LoginRequired:
-                # DingTalk takes neither token. The application's own has told of a member, though.
+                # DingTalk takes neither token, but the membership check succeeded.
                 if self._state.settings.members_only:
                     continue
                 if self._refused_for_good(learned.token):

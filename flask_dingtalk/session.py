@@ -1,6 +1,6 @@
 """The only module that touches ``flask.session``: sign-ins under way, and who is signed in.
 
-Three keys, one text each, replaced whole. Nothing here decides who may come in.
+Three keys, one text each, replaced whole. It does not decide who may sign in.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from .secret import Secret
 LOGIN_KEY: Final = "_dingtalk"
 #: The sign-ins under way, and those finished lately, in this browser.
 STATES_KEY: Final = "_dingtalk_states"
-#: How far a sign-in came that DingTalk throttled, sealed.
+#: The progress of throttled sign-ins, sealed.
 PROGRESS_KEY: Final = "_dingtalk_progress"
 KEYS: Final = (LOGIN_KEY, STATES_KEY, PROGRESS_KEY)
 
@@ -48,7 +48,7 @@ _MAX_STATES: Final = 5
 _CACHE_KEY: Final = "flask_dingtalk.login"
 #: Seconds.
 _RENEW_EARLY: Final = 60
-#: What runs a site's code with a request whose response may be out.
+#: Functions that run a site's code after the response may have been sent.
 _LATE: Final = (
     Flask.do_teardown_request.__code__,
     *(
@@ -67,11 +67,11 @@ class Attempt:
     """One sign-in that came back from DingTalk with a state of this browser."""
 
     nonce: str = field(repr=False)
-    #: Where it leads, or ``None`` if nothing was asked for.
+    #: The path to land on, or ``None`` if there was no ``next``.
     target: str | None
     code_digest: str | None
     progress: Progress
-    #: ``FIRST`` if it is for this request to finish it, ``SUCCEEDED`` or ``BUSY`` if not.
+    #: ``FIRST`` if this request has to finish it, otherwise ``SUCCEEDED`` or ``BUSY``.
     claim: Claim
 
 
@@ -79,9 +79,9 @@ class Attempt:
 
 
 def current_login() -> Login | None:
-    """Return who is signed in on this request; opened once, without saving the session.
+    """Return the login of this request; opens it once and does not save the session.
 
-    A login that has ended, or that is older than ``DINGTALK_SIGN_IN_LIFETIME``, is nobody's.
+    A login that has ended, or that is older than ``DINGTALK_SIGN_IN_LIFETIME``, does not count.
     """
     text = session.get(LOGIN_KEY)
     if not isinstance(text, str):
@@ -97,7 +97,7 @@ def current_login() -> Login | None:
 
 
 def has_unreadable_login() -> bool:
-    """Tell whether the session holds something in a login's place that cannot be opened."""
+    """Tell whether the session holds a login that cannot be opened."""
     text = session.get(LOGIN_KEY)
     return text is not None and (not isinstance(text, str) or _open(_ring(), text) is None)
 
@@ -153,7 +153,7 @@ def replace_token(login: Login, token: DingTalkToken) -> Login | None:
 
 def _replace(login: Login | None) -> Login | None:
     if login is None:
-        # It ended while this request was at work.
+        # The login ended during this request.
         return None
     if not _has_to_be_saved(login):
         request.environ[_CACHE_KEY] = (this_app(), session[LOGIN_KEY], login)
@@ -293,7 +293,7 @@ def begin(target: str | None) -> str:
 
 
 def renew_state(state: Secret) -> tuple[str, float]:
-    """Return a state for a page that stays open, and in how many seconds to come for another.
+    """Return a state for a page that stays open, and the seconds until it needs renewing.
 
     It is ``state`` itself as long as this browser knows it and half of its life is left, else one
     that takes its place. It leads where the old one led only if this browser knew that: whoever
@@ -342,7 +342,7 @@ def take(state: Secret | None, code: Secret | None) -> Attempt:
     claim = callbacks.claim(nonce, digest)
     if claim is Claim.USED:
         raise _invalid("a state that was used before", target)
-    # This process may know more than a cookie that was on its way.
+    # This process may know more than the cookie, which is older.
     progress = callbacks.progress(nonce)
     if saved is not None and progress == Progress():
         progress = saved.progress
@@ -350,14 +350,14 @@ def take(state: Secret | None, code: Secret | None) -> Attempt:
 
 
 def settle(attempt: Attempt, *, succeeded: bool) -> None:
-    """Tell how the sign-in with a claimed state ended; after a failure the state is gone."""
+    """Record how the sign-in with a claimed state ended; after a failure the state is used up."""
     if not succeeded:
         _drop_state(attempt.nonce)
     app_state().memory.callbacks.finish(attempt.nonce, succeeded=succeeded)
 
 
 def give_back(attempt: Attempt, progress: Progress) -> None:
-    """Make a claimed state free again for its code, and keep how far its sign-in came."""
+    """Release a claimed state for its code again, and save the progress of its sign-in."""
     saved = _saved_progress()
     saved[attempt.nonce] = _SavedProgress(attempt.code_digest or "", progress)
     _save_progress(saved)
@@ -366,7 +366,7 @@ def give_back(attempt: Attempt, progress: Progress) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _SavedProgress:
-    """The progress of one sign-in, good for one code alone."""
+    """The progress of one sign-in, valid only for its code."""
 
     code_digest: str
     progress: Progress
@@ -448,7 +448,7 @@ def _bytes(nonce: str) -> bytes:
 
 
 def _digest(code: Secret) -> str:
-    # Eight bytes tell two codes of one state apart; nobody gains by a collision.
+    # Eight bytes are enough to distinguish two codes; a collision is of no use to an attacker.
     return _text(hashlib.sha256(code.reveal().encode("utf-8", "surrogatepass")).digest()[:8])
 
 

@@ -1,4 +1,4 @@
-"""The story of a sign-in, from its first redirect to the open session, and of the sign-out.
+"""A sign-in from its first redirect to the open session, and the sign-out.
 
 ``_finish`` is the security argument, to be read from top to bottom: the state first, then what
 DingTalk says, the site's rules and its hooks, and only then is the session opened. A failure at any
@@ -45,10 +45,10 @@ from .urls import below_mount, is_in_app, landing, login_url, route, safe_target
 #: A function of user and token, plain or async, that returns a response or nothing.
 LoginHook = Callable[[DingTalkUser, Any], Any]
 
-#: A code is 32 hexadecimal digits; nothing much longer is worth a call.
+#: DingTalk codes have 32 hexadecimal digits; longer ones are refused without a call.
 _MAX_CODE_LENGTH: Final = 256
 _MAX_LOGGED_LENGTH: Final = 200
-#: Seconds after which a visitor looks in before their turn: there may be room already.
+#: Seconds after which a waiting page reloads before its turn: there may be room already.
 _LONGEST_WAIT: Final = 6
 _NO_CODE: Final = "somebody changed the address, or something between DingTalk and this site did"
 _NO_IN_APP_CODE: Final = (
@@ -61,7 +61,7 @@ _NO_IN_APP_CODE: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Returned:
-    """What a browser brings back: from DingTalk's pages, or from the page inside its client."""
+    """The parameters with which a browser comes back from DingTalk's pages or its client."""
 
     state: Secret | None
     code: Secret | None
@@ -87,7 +87,7 @@ def start(asked: str | None) -> Response:
 
 
 def warming_up(response: Response) -> Response:
-    """Get ready for the callback once the browser has this answer, while its user is busy."""
+    """Load what the callback needs after this response is sent, while the user is at DingTalk."""
     response.call_on_close(app_state().warm_up)
     return response
 
@@ -97,7 +97,7 @@ def warming_up(response: Response) -> Response:
 
 @dataclass(slots=True)
 class _Identity:
-    """For whom DingTalk vouches, as far as that is known by now."""
+    """What DingTalk has said so far about the person who signs in."""
 
     token: DingTalkToken | None = None
     #: When DingTalk will have room for this visitor, in Unix time.
@@ -106,7 +106,7 @@ class _Identity:
 
 @dataclass(frozen=True, slots=True)
 class _Way:
-    """What differs between the two ways back to this site."""
+    """The differences between the callback and the sign-in inside the client."""
 
     authenticate: Callable[[Returned, _Identity], DingTalkUser]
     status: int
@@ -157,14 +157,14 @@ def _finish(returned: Returned, hooks: Iterable[LoginHook], way: _Way) -> Respon
             report(NotPermitted("a function registered with on_login refused the user"))
             return refusal.response
         except BaseException as error:
-            # Whatever it was, a bug in a hook included: this sign-in came to nothing.
+            # Any exception, including a bug in a hook: the sign-in failed.
             snapshot.restore()
             session.settle(attempt, succeeded=False)
             if isinstance(error, DingTalkError):
                 error.retry_url = _another_try(attempt, way)
             raise
         session.settle(attempt, succeeded=True)
-    # Outside of the report: the sign-in has succeeded, whatever those who listen make of it.
+    # After the report: the sign-in succeeded, even if a signal receiver fails.
     _announce(login, replaced)
     return answer
 
@@ -253,7 +253,7 @@ class _RefusedByHook(Exception):
 def _run_login_hooks(
     hooks: Iterable[LoginHook], user: DingTalkUser, token: DingTalkToken | None
 ) -> Response | None:
-    """Ask the site: the first response wins, and each hook may refuse.
+    """Call the hooks: the first response is used, and each hook may refuse.
 
     A hook refuses by raising, or with a response of status 400 or more.
     """
@@ -307,7 +307,7 @@ def reporting() -> Iterator[None]:
 def report(error: Exception) -> None:
     """Log a failed sign-in once, and tell those who listen."""
     if isinstance(error, RateLimited) and error.reload_after and error.dingtalk_code is None:
-        # It waits for its turn, and has not failed.
+        # It is waiting for its turn and has not failed.
         current_app.logger.info("DingTalk sign-in waits: %s", error.log_message)
         return
     if isinstance(error, InvalidState):
@@ -320,7 +320,7 @@ def report(error: Exception) -> None:
 
 
 def report_no_in_app_code(reason: str) -> None:
-    """Log why the client gave no code; nobody reads a phone's console."""
+    """Log why the client gave no code, since a phone has no console to look at."""
     current_app.logger.warning(
         "The DingTalk client gave no code: %r. Hint: %s", printable(reason), _NO_IN_APP_CODE
     )
@@ -356,7 +356,7 @@ def sign_out() -> None:
 
 
 def after_sign_out(asked: str | None) -> Response:
-    """Redirect to where the sign-out is to lead."""
+    """Redirect to the page after a sign-out."""
     return _redirect(safe_target(asked) or below_mount(app_state().settings.logout_redirect), 303)
 
 

@@ -10,7 +10,7 @@ from flask import globals as flask_globals
 
 
 class Snapshot:
-    """What hooks of the site may have changed by the time a sign-in is refused.
+    """The state that hooks of the site may have changed before a sign-in is refused.
 
     That is the whole session, the names in ``g`` (Flask-Login keeps its user there), and the
     functions that ``after_this_request`` is to call, through which extensions set their cookies.
@@ -47,7 +47,7 @@ def _deferred_functions() -> list[Any]:
     """Return the list behind ``after_this_request``, which is private to Flask."""
     context: Any = flask_globals.app_ctx._get_current_object()  # type: ignore[attr-defined]
     if not hasattr(context, "_after_request_functions"):
-        # Before Flask 3.2, a context of its own holds what belongs to the request.
+        # Before Flask 3.2, a separate context holds what belongs to the request.
         context = flask_globals.request_ctx._get_current_object()  # type: ignore[attr-defined]
     functions: list[Any] = context._after_request_functions
     return functions

@@ -69,7 +69,7 @@ def dingtalk_qr(
     size: int = 300,
     nonce: str | None = None,
 ) -> Markup:
-    """Return DingTalk's QR code, embedded: whoever scans it lands on ``next``, a path of this site.
+    """Return DingTalk's embedded QR code; after a scan, the browser goes to ``next`` on this site.
 
     ``size`` is in pixels each way; less than 280 is taken for 280. ``nonce`` goes on the script and
     style tags for a Content-Security-Policy. Where the code cannot be shown, there is a message in
@@ -85,7 +85,7 @@ def dingtalk_qr(
         state, redirect_uri = begin(next)
     except ConfigurationError as error:
         if request.blueprint != "dingtalk":
-            # On a page of the site's own, nobody else tells the developer.
+            # On the site's own page, nothing else would tell the developer.
             current_app.logger.error("DingTalk's QR code cannot be shown: %s", error.log_message)
         raise
     # Several codes on one page are told apart by it.

@@ -14,7 +14,7 @@ from .app_state import app_state
 from .errors import ConfigurationError
 from .redirects import is_path, local_target, origin_of, trusted_target
 
-#: Of the login route: go on to DingTalk, whatever page there is to show.
+#: Query parameter of the login route: skip the sign-in page and go to DingTalk.
 _REDIRECTS: Final = {"via": "redirect"}
 _OWN_ROUTES: Final = ("login", "callback", "logout", "in_app", "renew_state")
 #: What may stand in a path unencoded (RFC 3986, section 3.3).
@@ -39,7 +39,7 @@ def route(name: str, **values: Any) -> str:
 
 
 def login_url(target: str | None, *, redirects: bool = False) -> str:
-    """Return where a sign-in begins that leads to ``target``.
+    """Return the URL that starts a sign-in and then leads to ``target``.
 
     With ``redirects`` it goes on to DingTalk at once, even where this address shows a page. Raises
     what ``route`` raises.

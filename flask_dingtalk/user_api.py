@@ -62,7 +62,7 @@ class AsUser(ApiCalls):
         return _call(self, method, path, kwargs)
 
     def renew(self) -> None:
-        """Replace the pair by the one that follows it."""
+        """Refresh the pair."""
         self.token = _refresh(self.token).token
 
 
@@ -75,7 +75,7 @@ class AsApp(ApiCalls):
 
 
 class _Owner(Protocol):
-    """Whoever has a pair of tokens, and keeps the one that follows it."""
+    """Has a pair of tokens, and stores the refreshed one."""
 
     token: DingTalkToken
 
@@ -90,7 +90,7 @@ class _SessionOwner:
         self.token = token
 
     def renew(self) -> None:
-        """Replace the pair by the one that follows it, and keep that in the session."""
+        """Refresh the pair, and store the new one in the session."""
         if not session.can_be_saved():
             raise DingTalkAPIError(
                 "the access token has ended, and a new pair of tokens could not be kept: this "
@@ -141,7 +141,7 @@ def _call(owner: _Owner, method: str, path: str, kwargs: dict[str, Any]) -> Resp
     try:
         return client.request(method, path, owner.token, **kwargs)
     except DingTalkError as error:
-        # A call that was refused for its token was not carried out: it may be made again.
+        # DingTalk did not carry out a call whose token it refused, so repeat it.
         if error.dingtalk_code not in TOKEN_REFUSED or not is_repeatable(kwargs):
             raise
     owner.renew()

@@ -82,7 +82,7 @@ def build_blueprint(hooks: Sequence[signin.LoginHook]) -> Blueprint:
             response.headers["Cache-Control"] = "no-cache"
         else:
             response.headers["Cache-Control"] = "no-store"
-            # The address of the callback holds a code.
+            # The URL of the callback contains a code.
             response.headers.setdefault("Referrer-Policy", "no-referrer")
         return response
 

@@ -43,7 +43,7 @@ class Client:
 
     @without_inner_frames
     def refresh(self, token: DingTalkToken) -> DingTalkToken:
-        """Spend a refresh token for a new pair; the old one is dead then. [obtain-user-token]
+        """Spend a refresh token for a new pair; the old one no longer works. [obtain-user-token]
 
         Raises ``LoginRequired`` if there is no refresh token or DingTalk refuses it. Not sent again
         within this call; after any other error another call may try again, as a refresh token that
@@ -51,7 +51,7 @@ class Client:
         """
         if token.refresh_token is None:
             raise LoginRequired(
-                "the access token has ended and there is no refresh token", hint=_SIGN_IN_AGAIN
+                "the access token has expired and there is no refresh token", hint=_SIGN_IN_AGAIN
             )
         try:
             renewed = DingTalkToken.from_wire(

@@ -76,7 +76,7 @@ class AppToken:
     def get(self) -> Secret:
         """Return a token that is good for some minutes, fetched once however many ask for it.
 
-        Those who wait for another thread's fetch wait no longer than for one of their own.
+        A thread waits for another's fetch no longer than its own fetch may take.
         """
         return self._fresh() or self._single_flight.run("app token", self._fetch, self._patience)
 
@@ -93,7 +93,7 @@ class AppToken:
     def _fetch(self) -> Secret:
         fresh = self._fresh()
         if fresh is not None:
-            # Somebody was quicker between the question and this moment.
+            # Another thread has fetched one meanwhile.
             return fresh
         try:
             # The same names and rules as those of a user's token.
@@ -104,7 +104,7 @@ class AppToken:
             held = self._held
             if held is None or time.time() >= held.ends_at:
                 raise
-            # It was early: the one at hand is still good.
+            # The renewal was early; the old token still works.
             again = min(time.time() + _TRY_AGAIN_AFTER, held.ends_at)
             self._held = replace(held, renew_at=again)
             return held.token
@@ -141,7 +141,7 @@ class Directory:
         result = self._read(wire.GET_BY_UNION_ID_PATH, {wire.UNION_ID: union_id})
         # The sample in the documents has quotes around the number.
         if str(result.get(wire.CONTACT_TYPE)) != "0":
-            raise _no_member("an external contact is no member")
+            raise _no_member("an external contact is not a member")
         user_id = result.get(wire.USER_ID)
         if not _is_user_id(user_id):
             raise _no_member("DingTalk named no userid")
@@ -205,7 +205,7 @@ class Directory:
     def _with_app_token(self, call: Callable[[Secret], Answer], *, repeatable: bool) -> Answer:
         """Make a call with the app token, and once more with a new one if DingTalk refuses it.
 
-        Refused for its token, the call was not carried out: a code in it is still good.
+        DingTalk did not carry out a call whose token it refused: a code in it is still unused.
         """
         token = self._app_token.get()
         try:
@@ -233,7 +233,7 @@ class Directory:
         one of another, they would be past every rule on organisations. Asked until DingTalk says
         yes. What is neither yes nor no lets people in, as no visitor can make DingTalk fail at this
         call alone; but what an organisation that does not exist gets raises
-        ``DingTalkUnavailable``, since DingTalk answers that to failures of its own, too.
+        ``DingTalkUnavailable``, since DingTalk answers the same to its own failures.
         [api-gettoken]
         """
         if time.time() < self._corp_id_known_until:
@@ -316,7 +316,7 @@ def _is_user_id(value: object) -> TypeGuard[str]:
 
 def _no_member(reason: str, **said: str | None) -> OrganisationNotAllowed:
     return OrganisationNotAllowed(
-        f"the user is no member of the application's own organisation: {reason}",
+        f"the user is not a member of the application's own organisation: {reason}",
         hint=(
             "an administrator can add them: 管理后台 (oa.dingtalk.com) > 通讯录; or look at "
             "DINGTALK_MEMBERS_ONLY"

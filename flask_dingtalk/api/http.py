@@ -1,7 +1,7 @@
 """HTTP as DingTalk wants it, on top of requests and Authlib.
 
 Two halves. `DingTalkSession` builds requests: Authlib's OAuth 2.0 client, bent where Authlib offers
-to be bent, since DingTalk wants JSON in camelCase and a header of its own. `Adapter` carries them:
+to be bent, since DingTalk wants JSON in camelCase and its own header. `Adapter` carries them:
 one connection pool, one TLS context, a `Deadline`, and every answer read up to a bound.
 """
 
@@ -82,7 +82,7 @@ class DingTalkSession(OAuth2Session):  # type: ignore[misc]
             self._adapter.tls_context(chosen["verify"])
 
     def get_redirect_target(self, resp: requests.Response) -> None:
-        """Follow no redirect; requests would at least look where it leads, and trip over it."""
+        """Follow no redirect; requests would parse its target, and may fail at that."""
 
     def parse_response_token(self, resp: requests.Response) -> requests.Response:
         """Make ``fetch_token`` return the whole answer, which may also be an error.
@@ -124,7 +124,7 @@ class HeaderTokenAuth(OAuth2Auth):  # type: ignore[misc]
 
 
 class NoAuth(AuthBase):
-    """Says that a call needs none; otherwise requests would look into ``~/.netrc``."""
+    """Sends no credentials; without it, requests would read ``~/.netrc``."""
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         """Leave the request as it is."""
@@ -368,7 +368,7 @@ def _read(response: requests.Response) -> bytes:
             raise
         raise requests.exceptions.ChunkedEncodingError(error) from error
     if response.raw.length_remaining:
-        # urllib3 2 raises by itself.
+        # urllib3 2 raises this itself.
         response.close()
         raise requests.exceptions.ChunkedEncodingError("the answer breaks off")
     response.raw.release_conn()

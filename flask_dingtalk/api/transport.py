@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 #: What may be repeated when a connection breaks: nothing is spent by it (RFC 9110, section 9.2.2).
 _SAFE_METHODS: Final = ("GET", "HEAD")
-#: How often a read of our own is sent in all before a busy DingTalk is given up.
+#: How often our own reads are sent in all while DingTalk is busy.
 _READ_ATTEMPTS: Final = 3
 #: Seconds; the first pause of a read is at most this, each further one up to twice as long.
 _FIRST_PAUSE: Final = 0.2
@@ -38,7 +38,7 @@ Fields = Mapping[str, str | Secret]
 
 
 class _Why(Enum):
-    """Why an attempt failed, as far as that decides about another one."""
+    """Why an attempt failed; decides whether there is another one."""
 
     #: The connection broke, or there was none. The request may have arrived.
     BROKE = "broke"
@@ -96,7 +96,7 @@ class _Call:
 
     @property
     def secrets(self) -> list[Secret]:
-        """What no error may quote."""
+        """The texts that no error may quote."""
         values = [self.token, *(self.json or {}).values(), *(self.form or {}).values()]
         return [value for value in values if isinstance(value, Secret)]
 
@@ -122,7 +122,7 @@ class _Grant(_Call):
 
     @property
     def secrets(self) -> list[Secret]:
-        """What no error may quote."""
+        """The texts that no error may quote."""
         return [value for value in self.spends.values() if isinstance(value, Secret)]
 
 
@@ -299,7 +299,7 @@ def _why(error: DingTalkError) -> _Why:
 
 
 def _no_answer(error: requests.RequestException, deadline: Deadline) -> _Failure:
-    """Say what it means that no whole answer came."""
+    """Return the error for a call without a complete answer."""
     if isinstance(error, requests.Timeout) or deadline.left() <= 0:
         return _Failure(
             _Why.FINAL,
@@ -318,7 +318,7 @@ def _no_answer(error: requests.RequestException, deadline: Deadline) -> _Failure
 
 
 def _pause(why: _Why, attempt: int, call: _Call) -> float | None:
-    """Return the seconds to wait before another attempt, or ``None`` for no other one.
+    """Return the seconds to wait before another attempt, or ``None`` to give up.
 
     With jitter, so that those who were refused together do not come back together.
     """
