@@ -439,6 +439,15 @@ def count_function_calls(call: Callable[[], Any]) -> int:
     return seen
 
 
+def takes_locks(frame: FrameType | None) -> bool:
+    """Tell whether a lock could be left taken for ever, for all tests to come, by a strike here."""
+    while frame is not None:
+        if frame.f_globals.get("__name__") in ("logging", "threading", "queue", "weakref"):
+            return True
+        frame = frame.f_back
+    return False
+
+
 def strike(call: Callable[[], Any], moment: int, error: BaseException) -> BaseException | None:
     """Raise ``error`` where the function number ``moment`` begins; return what comes out."""
     seen = 0
@@ -446,7 +455,8 @@ def strike(call: Callable[[], Any], moment: int, error: BaseException) -> BaseEx
     def hit(frame: FrameType, event: str, argument: Any) -> None:
         nonlocal seen
         seen += event == "call"
-        if seen == moment:
+        if seen >= moment and not takes_locks(frame):
+            sys.setprofile(None)
             raise error
 
     sys.setprofile(hit)
