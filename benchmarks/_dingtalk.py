@@ -139,7 +139,7 @@ class DingTalk:
 
 @contextmanager
 def running(dingtalk: DingTalk) -> Iterator[DingTalk]:
-    """Run the server in a thread, for who has no event loop."""
+    """Run the server in a thread, for callers without an event loop."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()

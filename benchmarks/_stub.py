@@ -99,7 +99,7 @@ class Stub:
 
     def _serve(self, plain: socket.socket) -> None:
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        # A client that goes away is no business of a stub's.
+        # A stub does not care about clients that go away.
         with suppress(OSError), self._tls.wrap_socket(plain, server_side=True) as connection:
             with self._lock:
                 self.connections += 1

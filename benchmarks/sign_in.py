@@ -1,10 +1,10 @@
 """What a sign-in costs: how long the callback takes far from DingTalk, how many a worker manages.
 
-Beside it, Authlib's usual recipe, which makes a session of its own for each call. DingTalk is a
+Beside it, Authlib's usual recipe, which makes a new session for each call. DingTalk is a
 stub that answers at once, over TLS. The floor of a callback is two round trips, one for each call,
 over a connection that is open.
 
-How many a worker manages is measured twice: on a processor of its own, with the stub and the
+How many a worker manages is measured twice: on a separate processor, with the stub and the
 browsers on others, and on all of them, which it shares with these. The rates need a machine that
 does nothing else; the processor time of a sign-in hardly depends on that.
 """
@@ -53,7 +53,7 @@ _SITES: Final = {"Flask-DingTalk": "flask_dingtalk", "Authlib's recipe": "authli
 
 
 class _Site:
-    """A site in a process of its own, which signs somebody in when told to."""
+    """A site in a separate process, which signs somebody in when told to."""
 
     def __init__(self, factory: str, stub: Stub) -> None:
         self._stub = stub
@@ -220,7 +220,7 @@ def main() -> None:
     if len(everywhere) > 1:
         # As where one worker runs for each processor.
         own = {max(everywhere)}
-        _measure_worker("on a processor of its own", own, everywhere - own, 10)
+        _measure_worker("on a separate processor", own, everywhere - own, 10)
     # Parsing certificates, which the recipe does for each connection, needs no interpreter lock: it
     # keeps a second processor busy, which here nobody else wants.
     _measure_worker("on every processor, shared with its visitors", everywhere, everywhere, None)

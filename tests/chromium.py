@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 Size = tuple[int, int]
 DESKTOP, PHONE, SMALL_PHONE = (1280, 800), (390, 844), (320, 640)
 SIZES = [pytest.param(DESKTOP, id="desktop"), pytest.param(PHONE, id="phone")]
-#: Without a network there is no use for what Chromium likes to ask its maker.
+#: Switch off Chromium's own requests, since the tests have no network.
 CHROMIUM = [
     "--no-sandbox",
     "--disable-gpu",
@@ -25,7 +25,7 @@ CHROMIUM = [
     "--disable-component-update",
     "--disable-sync",
 ]
-#: That a page was refused is what some tests want; a refusal of the browser never is.
+#: Some tests want a page to be refused, but none wants the browser to refuse something.
 _REFUSED_BY_US = r"server responded with a status of 40[0-9]"
 
 
@@ -61,7 +61,7 @@ def chromium() -> Iterator[Browser]:
         browser = playwright.chromium.launch(
             executable_path="/usr/bin/chromium",
             args=CHROMIUM,
-            # Visitors' browsers keep pages for the way back, so this one shall.
+            # Visitors' browsers keep pages for the back button, so this one has to as well.
             ignore_default_args=["--disable-back-forward-cache"],
         )
         yield browser
@@ -70,11 +70,10 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture
 def open_window(chromium: Browser) -> Iterator[OpenWindow]:
-    """Open windows, each of a browser of its own.
+    """Open windows, each in a separate browser.
 
-    After the test, nothing may stand in their consoles, a violated policy included, and none may
-    have asked anybody beyond this machine. ``expected`` is a pattern of what a test wants to stand
-    there all the same.
+    After the test, their consoles must be empty (a violated policy would be there), and no request
+    may have left this machine. ``expected`` is a pattern for console messages that a test wants.
     """
     problems: list[str] = []
     contexts: list[BrowserContext] = []

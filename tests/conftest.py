@@ -1,6 +1,6 @@
-"""The fixtures that all tests share, and the guard that watches all of them.
+"""The fixtures that all tests share, and the check for secrets in the log.
 
-Heavy libraries are imported by the fixtures that need them: one test file starts in a moment.
+Fixtures import the heavy libraries that they need, so that a single test file starts quickly.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ pytest_plugins = ["flask_dingtalk.testing.fixtures", "tests.chromium"]
 
 @pytest.hookimpl(tryfirst=True)  # before -m looks at the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that need a browser or a Redis, so that no test can forget to say so."""
+    """Mark the tests that need a browser or Redis by the fixtures that they use."""
     for item in items:
         assert isinstance(item, pytest.Function)
         settings = item.callspec.params if hasattr(item, "callspec") else {}
@@ -46,7 +46,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Do without Hypothesis's plugin where no test uses it: its summary alone takes a second."""
+    """Unload Hypothesis's plugin if no test uses it: its summary takes a second."""
     plugin = session.config.pluginmanager.get_plugin("hypothesispytest")
     if plugin is not None and "hypothesis" not in sys.modules:
         session.config.pluginmanager.unregister(plugin)
@@ -54,7 +54,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def subprocesses_import_the_same_package() -> Iterator[None]:
-    """Have what tests start import the package that they import, in whatever directory it runs."""
+    """Make subprocesses import the same package as the tests, whatever their directory."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(
             "PYTHONPATH", str(Path(flask_dingtalk.__file__).parents[1]), prepend=os.pathsep
@@ -64,7 +64,7 @@ def subprocesses_import_the_same_package() -> Iterator[None]:
 
 @pytest.fixture
 def simulator() -> Iterator[DingTalkSimulator]:
-    """Run a DingTalk of its own for each test."""
+    """Run a separate simulator for each test."""
     from flask_dingtalk.testing import DingTalkSimulator
 
     with DingTalkSimulator() as running:
@@ -73,7 +73,7 @@ def simulator() -> Iterator[DingTalkSimulator]:
 
 @pytest.fixture
 def stub() -> Iterator[StubDingTalk]:
-    """Run a DingTalk that says what it is told to."""
+    """Run a DingTalk whose answers the test chooses."""
     from .stub import StubDingTalk
 
     with StubDingTalk() as running:
@@ -82,7 +82,7 @@ def stub() -> Iterator[StubDingTalk]:
 
 @pytest.fixture(scope="module")
 def lasting_stub() -> Iterator[StubDingTalk]:
-    """Run one such DingTalk for the many examples of a module."""
+    """Run one such DingTalk for all the examples in a module."""
     from .stub import StubDingTalk
 
     with StubDingTalk() as running:
@@ -108,13 +108,13 @@ def app(make_app: AppFactory) -> Flask:
 
 @pytest.fixture
 def client(app: Flask) -> FlaskClient:
-    """Open a browser, so to speak, on the site with default settings."""
+    """Return a test client of the site with default settings."""
     return app.test_client()
 
 
 @pytest.fixture
 def member(client: FlaskClient, simulator: DingTalkSimulator) -> FlaskClient:
-    """Open a browser in which somebody signed in, and forget the calls that took."""
+    """Return a test client in which somebody is signed in, without the calls for that."""
     simulator.sign_in(client, "zhang")
     simulator.calls.clear()
     return client
@@ -122,7 +122,7 @@ def member(client: FlaskClient, simulator: DingTalkSimulator) -> FlaskClient:
 
 @pytest.fixture
 def later() -> Iterator[Later]:
-    """Let time pass for the site; the simulator has a clock of its own on top of that."""
+    """Let time pass for the site; the simulator adds its own clock to that."""
     import time_machine
 
     with time_machine.travel(datetime.now(UTC)) as clock:
@@ -133,7 +133,7 @@ def later() -> Iterator[Later]:
 def nothing_secret_is_logged(
     caplog: pytest.LogCaptureFixture, request: pytest.FixtureRequest
 ) -> Iterator[None]:
-    """Fail any test in which a secret reaches the log, at any level and of any library."""
+    """Fail any test in which a secret reaches the log, at any level and from any library."""
     caplog.set_level(logging.DEBUG)
     running = None
     if "simulator" in request.fixturenames:

@@ -1,4 +1,4 @@
-"""What the tests of forks run in a process of its own: ``python -m tests.forked SCENARIO``.
+"""What the tests of forks run in a separate process: ``python -m tests.forked SCENARIO``.
 
 Settings come as JSON by the environment, what was seen goes as JSON to the standard output. The
 process that runs the tests has threads, and would be a bad one to fork.

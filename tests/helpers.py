@@ -1,4 +1,4 @@
-"""What several test modules share: the site under test, the steps of a sign-in, common cases."""
+"""Shared by several test modules: the site under test, the steps of a sign-in, common cases."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .stub import StubDingTalk
 
 SECRET_KEY = "the secret key of the site under test"
-#: As the DingTalk client on a phone sends it, in short.
+#: A shortened form of what the DingTalk client on a phone sends.
 IN_CLIENT = "Mozilla/5.0 (Linux; Android 14) AppleWebKit/537.36 AliApp(DingTalk/7.6.50)"
 
 #: What the fixture `make_app` is: builds a site, settings by name.
@@ -28,7 +28,7 @@ AppFactory = Callable[..., Flask]
 #: What the fixture `later` is: lets so many seconds pass.
 Later = Callable[[float], None]
 
-#: What may come as a state and is none that was ever given out.
+#: Values of a state that the site never issued.
 NO_STATES = [
     pytest.param(None, id="missing"),
     pytest.param("", id="empty"),
@@ -49,7 +49,7 @@ FROM_ELSEWHERE = [
 
 
 def build_site(config: dict[str, Any]) -> Flask:
-    """Build a small site with one view for each thing that tests ask about."""
+    """Build a small site with a view for each thing that tests look at."""
     app = Flask(__name__)
     app.config.update(config)
     dingtalk = DingTalk(app)
@@ -130,7 +130,7 @@ def copy_browser(client: FlaskClient) -> FlaskClient:
 
 
 def come_back(client: FlaskClient, state: str, code: str) -> Any:
-    """Load the callback as DingTalk would have the browser do."""
+    """Load the callback, as a browser does when DingTalk redirects it."""
     return client.get(
         "/dingtalk/callback", query_string={"code": code, "authCode": code, "state": state}
     )
@@ -156,10 +156,10 @@ def sign_in_with(client: FlaskClient, code: str = "c0de") -> Any:
 
 
 def endpoints(simulator: DingTalkSimulator) -> list[str]:
-    """Name what was called, in order."""
+    """Return the names of the called endpoints, in order."""
     return [call.endpoint for call in simulator.calls]
 
 
 def called(simulator: DingTalkSimulator) -> list[str]:
-    """Name what was called, in order, a refresh by its grant."""
+    """Return the names of the called endpoints in order, with a refresh under its grant type."""
     return [call.grant_type or call.endpoint for call in simulator.calls]

@@ -1,4 +1,4 @@
-"""What the tests ask of a page's HTML."""
+"""Helpers that read the HTML of a page."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ class _Tags(HTMLParser):
         self.found: list[dict[str, str]] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note the attributes of a tag of that name."""
+        """Record the attributes of a tag with that name."""
         if tag == self.name:
             self.found.append({name: value or "" for name, value in attrs})
 
 
 def tags(markup: str, name: str) -> list[dict[str, str]]:
-    """Return the attributes of each tag of that name, in the order of the page."""
+    """Return the attributes of each tag with that name, in the order of the page."""
     parser = _Tags(name)
     parser.feed(markup)
     return parser.found
 
 
 def with_attribute(markup: str, name: str, attribute: str) -> dict[str, str]:
-    """Return the attributes of the one tag of that name that has the attribute."""
+    """Return the attributes of the only tag with that name and that attribute."""
     (found,) = (each for each in tags(markup, name) if attribute in each)
     return found
 

@@ -1,4 +1,4 @@
-"""Calls with the application's own token: what goes over the wire, and what comes of refusals."""
+"""Calls with the application's own token: what is sent, and what happens after a refusal."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_a_call_of_the_new_api_has_the_token_in_its_header(
 def test_a_call_of_the_old_api_has_the_token_in_its_form(
     stub: StubDingTalk, directory: Directory
 ) -> None:
-    """Never in its address, which is logged."""
+    """The token is never in the URL, which may be logged."""
     directory.request("POST", "/topapi/v2/department/listsub", data={"dept_id": 1, "名": "总裁办"})
     asked = stub.asked[-1]
     assert (asked.method, asked.path) == ("POST", "/topapi/v2/department/listsub")
@@ -129,7 +129,7 @@ def test_a_path_that_may_lead_elsewhere_is_a_value_error(
 def test_an_argument_that_would_loosen_a_call_is_a_type_error(
     directory: Directory, argument: str
 ) -> None:
-    """As for calls as the user."""
+    """The same arguments are refused for calls as the user."""
     with pytest.raises(TypeError, match=argument):
         directory.request("GET", "/v1.0/x", **{argument: None})
 
@@ -150,7 +150,7 @@ def test_a_token_that_dingtalk_refuses_is_renewed_once(
     kwargs: dict[str, Any],
     refusal: Answer,
 ) -> None:
-    """Refused for its token, the call was not carried out."""
+    """The call is made again, since DingTalk did not carry it out."""
     answering(stub, refusal)
     directory.request(method, path, **kwargs)
     assert [asked.path for asked in stub.asked] == [TOKEN_PATH, path, TOKEN_PATH, path]
@@ -160,7 +160,7 @@ def test_a_token_that_dingtalk_refuses_is_renewed_once(
 def test_a_token_that_dingtalk_refuses_twice_is_an_error(
     stub: StubDingTalk, directory: Directory
 ) -> None:
-    """And the next call asks for another one."""
+    """The next call fetches another token."""
     answering(stub, REFUSED, REFUSED)
     with pytest.raises(DingTalkAPIError) as caught:
         directory.request("POST", "/topapi/x", data={})
@@ -208,7 +208,7 @@ def test_a_call_that_may_change_something_is_sent_once(
 def test_a_person_outside_the_applications_range_is_their_own_matter(
     stub: StubDingTalk, directory: Directory, code: int
 ) -> None:
-    """And no fault of the site."""
+    """It is not logged as a fault of the site."""
     answering(stub, Answer({"errcode": code, "errmsg": "x"}))
     with pytest.raises(OrganisationNotAllowed) as caught:
         directory.user_id("zYx")
@@ -219,14 +219,14 @@ def test_a_person_outside_the_applications_range_is_their_own_matter(
 def test_somebody_whom_the_organisation_does_not_know_is_no_member(
     stub: StubDingTalk, directory: Directory, code: int
 ) -> None:
-    """In each of the ways in which DingTalk was seen to say so."""
+    """DingTalk has been seen to say so with several codes."""
     answering(stub, Answer({"errcode": code, "errmsg": "x"}))
     with pytest.raises(OrganisationNotAllowed):
         directory.user_id("zYx")
 
 
 def test_those_who_wait_for_the_token_wait_no_longer_than_for_a_call(stub: StubDingTalk) -> None:
-    """The one who fetches it gives up at the same time."""
+    """The thread that fetches it gives up at the same time."""
     may_end = threading.Event()
 
     def stuck(asked: Asked) -> Answer:

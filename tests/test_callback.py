@@ -1,4 +1,4 @@
-"""``GET …/callback``: the way back from DingTalk."""
+"""``GET …/callback``: the browser comes back from DingTalk."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_several_sign_ins_may_be_under_way_in_one_browser(
 def test_a_state_that_was_never_given_out_is_refused(
     client: FlaskClient, simulator: DingTalkSimulator, state: str | None
 ) -> None:
-    """And nobody is called, whatever else the address holds."""
+    """DingTalk is not called, whatever else is in the URL."""
     query = {"code": simulator.authorization_code("li")} | ({"state": state} if state else {})
     response = client.get("/dingtalk/callback", query_string=query)
     assert response.status_code == 400
@@ -108,7 +108,7 @@ def test_a_state_that_was_never_given_out_is_refused(
 def test_the_state_is_looked_at_before_anything_else(
     client: FlaskClient, simulator: DingTalkSimulator
 ) -> None:
-    """A made-up callback cannot even make the site say that DingTalk reported an error."""
+    """Without a good state, an ``error`` in the URL has no effect."""
     response = client.get("/dingtalk/callback?error=access_denied&state=made-up")
     assert "invalid_state" in response.text
 
@@ -153,7 +153,7 @@ def test_a_state_expires(make_app: AppFactory, simulator: DingTalkSimulator) -> 
 def test_loading_the_callback_again_leads_to_the_same_place_and_calls_nobody(
     client: FlaskClient, simulator: DingTalkSimulator
 ) -> None:
-    """As the back button and impatient people do."""
+    """The back button and impatient people do this."""
     state, code = start(client, next="/report"), simulator.authorization_code("li")
     first = come_back(client, state, code)
     simulator.calls.clear()
@@ -166,7 +166,7 @@ def test_loading_the_callback_again_leads_to_the_same_place_and_calls_nobody(
 def test_loading_the_callback_again_while_it_is_under_way_waits_for_its_end(
     make_app: AppFactory, simulator: DingTalkSimulator
 ) -> None:
-    """And is told of success only if there is one."""
+    """The second request gets the outcome of the first."""
     app = make_app(DINGTALK_TIMEOUT=(1, 1))
     client = app.test_client()
     state, code = start(client, next="/report"), simulator.authorization_code("li")
@@ -200,7 +200,7 @@ def test_a_used_state_with_another_code_is_refused_and_the_code_not_exchanged(
 def test_a_state_is_used_up_even_if_the_cookie_is_put_back(
     client: FlaskClient, simulator: DingTalkSimulator
 ) -> None:
-    """A cookie session cannot remember what its owner takes out of it; the process does."""
+    """The process remembers it, since visitors can put an old cookie back."""
     state = start(client)
     cookie = client.get_cookie("session")
     assert cookie is not None
@@ -214,7 +214,7 @@ def test_a_state_is_used_up_even_if_the_cookie_is_put_back(
 def test_a_state_works_once_even_if_the_sign_in_failed(
     client: FlaskClient, simulator: DingTalkSimulator
 ) -> None:
-    """The page offers a new try; reloading is none."""
+    """Reloading does not help; the page offers a new sign-in."""
     state, code = start(client), simulator.authorization_code("li")
     simulator.fail("users/me", status=500, code="unknownError", times=None)
     assert come_back(client, state, code).status_code == 502
@@ -224,7 +224,7 @@ def test_a_state_works_once_even_if_the_sign_in_failed(
 def test_after_signing_out_an_old_callback_address_is_dead(
     client: FlaskClient, simulator: DingTalkSimulator
 ) -> None:
-    """The history of a shared computer signs nobody in."""
+    """A URL from the browser's history cannot sign anybody in."""
     state, code = start(client), simulator.authorization_code("li")
     come_back(client, state, code)
     client.post("/dingtalk/logout")
@@ -238,7 +238,7 @@ def test_after_signing_out_an_old_callback_address_is_dead(
 def test_declining_at_dingtalk_is_access_denied(
     client: FlaskClient, simulator: DingTalkSimulator
 ) -> None:
-    """And not a silent way back to the front page."""
+    """The visitor gets an error page, not a redirect to the home page."""
     response = simulator.sign_in(client, "zhang", next="/report", decline=True)
     assert response.status_code == 403
     assert "access_denied" in response.text
@@ -248,7 +248,7 @@ def test_declining_at_dingtalk_is_access_denied(
 def test_any_error_from_dingtalk_is_access_denied_whatever_its_text(
     client: FlaskClient, simulator: DingTalkSimulator
 ) -> None:
-    """Its values are documented nowhere; the text goes to the log, not to the page."""
+    """The text, which DingTalk does not document, appears in the log and not on the page."""
     query = {"state": start(client), "error": "<script>alert(1)</script>"}
     response = client.get("/dingtalk/callback", query_string=query)
     assert response.status_code == 403
@@ -258,7 +258,7 @@ def test_any_error_from_dingtalk_is_access_denied_whatever_its_text(
 def test_an_error_counts_even_if_there_is_a_code_beside_it(
     client: FlaskClient, simulator: DingTalkSimulator
 ) -> None:
-    """A refusal is a refusal."""
+    """The code is not used."""
     query = {"state": start(client), "error": "no", "code": simulator.authorization_code("li")}
     assert client.get("/dingtalk/callback", query_string=query).status_code == 403
     assert endpoints(simulator) == []
@@ -345,7 +345,7 @@ def test_a_failed_sign_in_loses_nothing_of_the_sites_own_session(
 
 
 def test_a_second_try_works_at_once(client: FlaskClient, simulator: DingTalkSimulator) -> None:
-    """Whatever the first one ended with, it stands in no one's way."""
+    """The first one does not get in its way, whatever it ended with."""
     simulator.fail("userAccessToken", status=500, code="unknownError")
     assert simulator.sign_in(client, "li").status_code == 502
     assert simulator.sign_in(client, "li", next="/report").headers["Location"] == "/report"
@@ -354,7 +354,7 @@ def test_a_second_try_works_at_once(client: FlaskClient, simulator: DingTalkSimu
 def test_an_error_page_offers_another_try_that_leads_to_the_same_place(
     client: FlaskClient, simulator: DingTalkSimulator
 ) -> None:
-    """With the language of the browser on it."""
+    """The page is in the visitor's language."""
     response = simulator.sign_in(client, "zhang", next="/report?a=1", decline=True)
     assert 'href="/dingtalk/login?next=/report?a%3D1"' in response.text
 

@@ -42,7 +42,7 @@ def test_the_simulator_runs_by_itself(tmp_path: Path) -> None:
 
 
 def test_a_port_that_is_taken_is_said_in_a_line(app: Flask) -> None:
-    """And not in a traceback."""
+    """The message is one line, without a traceback."""
     import socket
 
     with socket.socket() as taken:
@@ -56,6 +56,6 @@ def test_a_port_that_is_taken_is_said_in_a_line(app: Flask) -> None:
 
 
 def test_the_commands_are_found_by_a_test_runner_too(app: Flask) -> None:
-    """It looks only at the app's own."""
+    """It knows only the app's own commands."""
     result = app.test_cli_runner().invoke(args=["dingtalk", "--help"])
     assert "simulator" in result.output

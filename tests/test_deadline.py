@@ -1,4 +1,4 @@
-"""One call to DingTalk ends in time, however its answer comes."""
+"""A call to DingTalk ends in time, however slowly the answer comes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from .stub import PROFILE, TOKEN, Answer, StubDingTalk
 
 #: Seconds; connect and read, together 0.8 for a call.
 TIMEOUT = (0.3, 0.5)
-#: By far more than a call may take, by far less than a server here would go on.
+#: Much longer than a call may take, and much shorter than these servers go on.
 PATIENCE = 5.0
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 
@@ -132,7 +132,7 @@ def timed_sign_in(client: FlaskClient) -> tuple[int, bool]:
 
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_an_answer_that_trickles_in_ends_at_the_deadline(script: Script) -> None:
-    """Each byte comes in time, the whole does not."""
+    """Each byte comes in time, but the whole answer does not."""
     with dripping(script) as port:
         client = site(f"http://127.0.0.1:{port}").test_client()
         assert timed_sign_in(client) == (504, True)
@@ -163,7 +163,7 @@ def test_the_deadline_holds_over_tls(
 
 @pytest.mark.parametrize("script", [dripping_body, dripping_headers])
 def test_the_deadline_holds_behind_a_proxy(script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Which passes the answer on as slowly as it comes."""
+    """The proxy passes the answer on as slowly as it comes."""
     with dripping(script) as port:
         monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{port}")
         monkeypatch.setenv("no_proxy", "")
@@ -184,7 +184,7 @@ def test_the_deadline_holds_for_a_proxy_that_opens_a_tunnel(
 
 
 def test_pauses_and_further_attempts_are_within_the_deadline() -> None:
-    """A DingTalk that is busy is asked again, but not beyond the end of the call."""
+    """A call to a busy DingTalk is repeated, but not beyond the deadline."""
 
     def busy(_: Any) -> Answer:
         time.sleep(0.3)
@@ -209,7 +209,7 @@ def test_a_pause_that_would_outlast_the_call_is_not_made() -> None:
 
 
 def test_a_connection_is_as_good_as_new_after_a_slow_answer() -> None:
-    """What was left of one call's time is not the next one's."""
+    """The next call has its whole time."""
 
     def slow(_: Any) -> Answer:
         time.sleep(0.45)
@@ -262,7 +262,7 @@ def timed_call(client: FlaskClient) -> tuple[int, bool]:
 def test_the_timeout_of_a_single_call_takes_the_place_of_the_setting(
     timeout: Any, setting: tuple[float, float]
 ) -> None:
-    """A number stands for both."""
+    """One number is used for both timeouts."""
     with dripping(dripping_body) as port:
         app = site(f"http://127.0.0.1:{port}", DINGTALK_TIMEOUT=setting)
         client = own_call(app, "GET", "/v1.0/x", timeout=timeout)
@@ -271,7 +271,7 @@ def test_the_timeout_of_a_single_call_takes_the_place_of_the_setting(
 
 @pytest.mark.parametrize("timeout", [0, -1, (1, 0), (1, 2, 3), float("nan"), float("inf")], ids=str)
 def test_a_timeout_that_makes_no_sense_is_a_value_error(timeout: Any) -> None:
-    """Here, and not somewhere inside of a socket."""
+    """It is raised before a socket is involved."""
     client = own_call(site("http://127.0.0.1:1"), "GET", "/v1.0/x", timeout=timeout)
     with pytest.raises(ValueError, match="timeout"):
         client.get("/own-call")
@@ -310,7 +310,7 @@ def in_two_minutes() -> str:
 def test_the_error_of_a_read_keeps_its_code_and_the_time_that_dingtalk_names(
     status: int, said: str | None, seconds: range
 ) -> None:
-    """urllib3 would take an answer with Retry-After for its own business."""
+    """urllib3 must not handle the answer itself because of its Retry-After."""
     code = "Forbidden.AccessDenied.QpsLimitForAppkeyAndApi"
     with StubDingTalk() as stub:
         header = {"Retry-After": in_two_minutes() if said is None else said}

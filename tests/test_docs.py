@@ -1,4 +1,4 @@
-"""The texts are true: their code runs, and their tables agree with the code and each other."""
+"""The documents are correct: their code runs, and their tables agree with the code."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ MEMBERS_PAGES: Final = [pytest.param(MEMBERS, id="en"), pytest.param(MEMBERS_CHI
 WAYS_IN: Final = ROOT / "docs" / "ways-in.md"
 WAYS_IN_CHINESE: Final = ROOT / "docs" / "ways-in.zh-CN.md"
 WAYS_IN_PAGES: Final = [pytest.param(WAYS_IN, id="en"), pytest.param(WAYS_IN_CHINESE, id="zh")]
-#: Pages of documented sites that show a QR code to whoever comes.
+#: Pages of documented sites that show a QR code without a sign-in.
 OPEN_PAGES: Final = ("/welcome", "/with-nonce")
 #: Views of documented sites that are exempt from a guard.
 EXEMPT_VIEWS: Final = ("/admin/help",)
@@ -248,7 +248,7 @@ def test_the_filter_for_sentry_hides_what_a_browser_brings(
 
 @pytest.mark.parametrize("readme", READMES)
 def test_every_documented_template_renders(readme: Path) -> None:
-    """What the README puts into a template works for who is signed in and who is not."""
+    """The README's template works with and without a sign-in."""
     snippets = _snippets(readme, "jinja")
     assert snippets
     app = Flask("documented")
@@ -288,7 +288,7 @@ def test_the_quoted_log_line_is_what_is_logged(
     ],
 )
 def test_both_languages_show_the_same_code(pages: tuple[Path, Path]) -> None:
-    """The Python of the two languages differs in comments alone."""
+    """Python code in the two languages differs only in comments."""
     english, chinese = (
         [ast.dump(ast.parse(snippet.text)) for snippet in _snippets(page, "python")]
         for page in pages
@@ -297,7 +297,7 @@ def test_both_languages_show_the_same_code(pages: tuple[Path, Path]) -> None:
 
 
 def test_every_documented_make_target_exists() -> None:
-    """What the texts tell people to make can be made."""
+    """Each ``make`` target that a document names exists."""
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for page in PAGES:
         for snippet in _snippets(page, "sh"):

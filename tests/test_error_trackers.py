@@ -36,7 +36,7 @@ from flask_dingtalk.secret import Secret
 from flask_dingtalk.settings import Settings
 from flask_dingtalk.testing import signed_in
 
-from .conftest import build_site, come_back, start
+from .helpers import build_site, come_back, start
 from .stub import PROFILE, TOKEN, Answer, Asked, StubDingTalk
 
 CODE = "c0de0123456789abcdef0123456789ab"
@@ -103,7 +103,7 @@ def stub() -> Iterator[StubDingTalk]:
 
 
 class Browser(FlaskClient):
-    """Has the site work in a thread of its own, so that its stack shows nothing of the browser."""
+    """Runs the site in a separate thread, so that its stack has no frames of the test client."""
 
     def run_wsgi_app(self, environ: Any, buffered: bool = False) -> Any:
         """Hand a request to the site."""
@@ -165,7 +165,7 @@ def app_token_then(answer: Answer) -> Callable[[Asked], Answer]:
 
 
 def dingtalk_is_down(stub: StubDingTalk) -> None:
-    """Nobody listens where DingTalk should be."""
+    """Nothing listens at DingTalk's address."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}"
@@ -179,7 +179,7 @@ def the_answer_stalls(stub: StubDingTalk) -> None:
 
 
 def dingtalk_answers_nonsense(stub: StubDingTalk) -> None:
-    """With what it was sent in it."""
+    """Answer nonsense that contains what was sent."""
     stub.token = lambda asked: Answer(body=b"<p>" + asked.body, status=502)
     sign_in(site(stub).test_client())
 
@@ -262,7 +262,7 @@ def a_check_fails(stub: StubDingTalk) -> None:
 
 
 def the_site_makes_a_slip(stub: StubDingTalk) -> None:
-    """Hand over what cannot be sent."""
+    """Pass an argument that cannot be sent."""
     client = site(stub).test_client()
     put_in(client)
     client.get("/slip")
@@ -332,7 +332,7 @@ FLOWS = [
 def test_sentry_is_sent_no_secret(
     sentry: Collecting, stub: StubDingTalk, flow: Callable[[StubDingTalk], None]
 ) -> None:
-    """Nor the value of the session's cookie, which every request brings."""
+    """Neither is the value of the session cookie."""
     flow(stub)
     sentry_sdk.get_client().flush()
     assert sentry.events
@@ -556,7 +556,7 @@ def test_what_the_site_was_handling_stays_the_context_of_an_error(stub: StubDing
 
 
 def test_a_secret_shows_itself_to_nobody() -> None:
-    """In no spelling of it."""
+    """Neither ``repr`` nor any format shows it."""
     secret = Secret("hidden")
     assert "hidden" not in f"{secret} {secret!r} {[secret]} {secret!s}"
     assert secret.reveal() == "hidden"

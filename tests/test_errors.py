@@ -1,4 +1,4 @@
-"""Each failure of DingTalk, at each call of a sign-in, and what the visitor and the log get."""
+"""Every failure of DingTalk, at every call of a sign-in: what the visitor and the log get."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ FAILURES: list[tuple[str, dict[str, Any], int, str]] = [
 
 @pytest.fixture
 def impatient(make_app: AppFactory) -> FlaskClient:
-    """Open a browser on a site that does not wait long."""
+    """Return a test client of a site with short timeouts."""
     return make_app(DINGTALK_TIMEOUT=(0.3, 0.3)).test_client()
 
 
@@ -73,7 +73,7 @@ def test_each_failure_ends_on_a_page_that_says_what_happened_and_offers_another_
     status: int,
     error_code: str,
 ) -> None:
-    """At whichever call it happens; nobody is half signed in, and the second try works."""
+    """Nobody is half signed in, whichever call fails, and the second try works."""
     simulator.fail(endpoint, times=None, **failure)
     response = simulator.sign_in(impatient, "zhang", next="/report")
     assert response.status_code == status
@@ -89,7 +89,7 @@ def test_each_failure_ends_on_a_page_that_says_what_happened_and_offers_another_
 def test_a_code_is_never_sent_twice(
     impatient: FlaskClient, simulator: DingTalkSimulator, failure: dict[str, Any]
 ) -> None:
-    """Once DingTalk may have seen it, it may be spent."""
+    """DingTalk may have used it up already."""
     simulator.fail("userAccessToken", after=True, **failure)
     assert simulator.sign_in(impatient, "zhang").status_code in (502, 504)
     assert [call.endpoint for call in simulator.calls] == ["userAccessToken"]
@@ -98,7 +98,7 @@ def test_a_code_is_never_sent_twice(
 def test_a_profile_request_is_repeated_once_when_the_connection_breaks(
     client: FlaskClient, simulator: DingTalkSimulator
 ) -> None:
-    """Nothing is spent by it, and the code would be lost otherwise."""
+    """The request uses nothing up; without the repetition, the code would be lost."""
     simulator.fail("users/me", reset=True)
     assert simulator.sign_in(client, "zhang").status_code == 302
 
@@ -194,7 +194,7 @@ def test_the_page_speaks_the_visitors_language(
 
 
 def test_the_page_loads_nothing_but_the_style_sheet_of_this_site(client: FlaskClient) -> None:
-    """No script, no picture, no font, from wherever; and no style in the page."""
+    """It has no script, picture or font, and no inline style."""
     response = client.get("/dingtalk/callback")
     policy = response.headers["Content-Security-Policy"]
     assert policy.startswith("default-src 'none'; style-src 'self';")
@@ -207,7 +207,7 @@ def test_the_page_loads_nothing_but_the_style_sheet_of_this_site(client: FlaskCl
 
 
 def test_the_page_may_stand_in_the_frame_of_the_dingtalk_client(client: FlaskClient) -> None:
-    """Of the site itself and of DingTalk, and in nobody else's."""
+    """Frames of the site and of DingTalk may show it, and no others."""
     policy = client.get("/dingtalk/callback").headers["Content-Security-Policy"]
     assert "frame-ancestors 'self' https://*.dingtalk.com" in policy
 
@@ -230,7 +230,7 @@ def test_where_the_site_serves_no_style_sheet_the_page_has_it_inside(served: boo
 
 
 def test_the_page_can_be_read_without_any_style(client: FlaskClient) -> None:
-    """The picture has a size of its own, and the page a landmark and a heading."""
+    """The picture has a fixed size, and the page has a landmark and a heading."""
     page = client.get("/dingtalk/callback").text
     (picture,) = tags(page, "svg")
     assert (picture["width"], picture["height"]) == ("40", "40")
@@ -238,7 +238,7 @@ def test_the_page_can_be_read_without_any_style(client: FlaskClient) -> None:
 
 
 def test_the_page_passes_the_policy_of_flask_talisman(make_app: AppFactory) -> None:
-    """Where style sheets need a nonce, it has that of the site."""
+    """Its style sheet has the nonce of the site."""
     app = make_app()
     Talisman(
         app,
@@ -301,7 +301,7 @@ def test_flask_babels_locale_goes_before_the_browsers_language(
 def test_a_choice_of_language_that_fails_gives_way_to_the_browsers(
     app: Flask, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It may be what failed in the first place; the log has it."""
+    """The failure is in the log."""
 
     def choose() -> str:
         raise ZeroDivisionError
@@ -354,7 +354,7 @@ def test_without_debug_mode_the_page_says_where_the_details_are(
 def test_the_text_of_an_error_is_for_visitors_while_a_request_is_served(
     app: Flask, language: str, shown: str
 ) -> None:
-    """Frameworks send it to clients; hint, code and request id are not for them."""
+    """Frameworks send it to clients, so it must not contain hint, code and request id."""
     error = flask_dingtalk.RateLimited(
         "for a test", hint="call less often", dingtalk_code="90018", dingtalk_message="qps",
         request_id="R-1",
@@ -366,7 +366,7 @@ def test_the_text_of_an_error_is_for_visitors_while_a_request_is_served(
 
 
 def test_outside_of_a_request_the_text_of_an_error_is_that_of_the_log() -> None:
-    """It stands in a traceback, and tells the developer everything."""
+    """Developers read it in tracebacks."""
     error = flask_dingtalk.RateLimited(
         "for a test", hint="call less often", dingtalk_code="90018", dingtalk_message="qps",
         request_id="R-1",
@@ -380,13 +380,13 @@ def test_outside_of_a_request_the_text_of_an_error_is_that_of_the_log() -> None:
 
 
 def test_an_error_is_complete_when_it_is_made() -> None:
-    """Whoever raises one says everything at once."""
+    """All facts are arguments of its constructor."""
     error = flask_dingtalk.InvalidState("x", target="/report", retry_url="/login")
     assert (error.target, error.retry_url) == ("/report", "/login")
 
 
 def test_a_site_may_have_texts_of_its_own_for_an_error_of_its_own(app: Flask) -> None:
-    """On the page, as JSON and for handlers of HTTP errors."""
+    """They are used on the page, in JSON and for handlers of HTTP errors."""
 
     class Suspended(DingTalkError):
         code = 403
@@ -441,7 +441,7 @@ def test_a_cancelled_sign_in_is_not_blamed_on_the_visitor(client: FlaskClient) -
 
 
 def test_a_script_learns_where_to_sign_in(app: Flask) -> None:
-    """A page of the site has no use for it."""
+    """The page does not show that URL."""
 
     @app.get("/data")
     def data() -> str:
@@ -470,7 +470,7 @@ def waiting(app: Flask, *, seconds: float, reload_url: str | None = None) -> Fla
 
 
 def test_a_throttled_page_loads_itself_again(app: Flask) -> None:
-    """The same address after that time; it is not repeated in the page, as it may hold a code."""
+    """It reloads the same URL, which is not in the page since it may contain a code."""
     response = waiting(app, seconds=3).get("/busy?code=abc123")
     assert response.status_code == 503
     assert (response.headers["Retry-After"], response.headers["Refresh"]) == ("3", "3")
@@ -496,7 +496,7 @@ def test_a_throttled_page_may_go_on_elsewhere(app: Flask) -> None:
 
 
 def test_a_throttled_form_is_not_sent_again_by_itself(app: Flask) -> None:
-    """Loading its address would be something else."""
+    """A reload would send GET instead of POST."""
     response = waiting(app, seconds=2).post("/busy")
     assert (response.status_code, response.headers["Retry-After"]) == (503, "2")
     assert "Refresh" not in response.headers
@@ -504,7 +504,7 @@ def test_a_throttled_form_is_not_sent_again_by_itself(app: Flask) -> None:
 
 
 def test_a_throttled_script_learns_when_to_come_back(app: Flask) -> None:
-    """It is left to decide for itself."""
+    """The answer has Retry-After and does not reload."""
     response = waiting(app, seconds=3).get("/busy", headers={"Accept": "application/json"})
     assert response.json is not None
     assert (response.status_code, response.json["error"]) == (503, "rate_limited")
@@ -623,7 +623,7 @@ def test_a_failure_is_logged_once_with_what_dingtalk_said(
 def test_what_a_visitor_did_is_a_warning_and_no_error_in_the_log(
     client: FlaskClient, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Operators watch the errors."""
+    """Only what an operator must fix is logged as an error."""
     come_back(client, "made-up", "code")
     assert [record.levelname for record in caplog.records] == ["WARNING"]
 
@@ -741,7 +741,7 @@ def test_every_documented_code_is_in_the_table() -> None:
     "row", [*NEW_API.values(), *OLD_API.values()], ids=[*NEW_API, *map(str, OLD_API)]
 )
 def test_every_row_says_what_to_do(row: Any) -> None:
-    """A code without a cure helps nobody."""
+    """Each row has a hint."""
     assert len(row.hint) > 20
 
 
@@ -773,7 +773,7 @@ def test_every_error_has_a_text_in_both_languages() -> None:
     ],
 )
 def test_each_error_has_its_status_and_its_name(name: str, status: int, error_code: str) -> None:
-    """Also when a site raises it itself; the base class has no status of its own."""
+    """A site may raise them, too; the base class has no status."""
     error = getattr(flask_dingtalk, name)()
     assert (error.code, error.error_code) == (status, error_code)
     assert error.get_response().status_code == status

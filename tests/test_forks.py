@@ -1,7 +1,7 @@
 """A process that was forked shares no connection, no lock and no work with its parent.
 
 Servers fork: gunicorn with ``--preload``, uWSGI, ``multiprocessing``. The sites here run in a
-process of their own; their DingTalk takes its time, so that mixed-up answers would show.
+separate process; their DingTalk takes its time, so that mixed-up answers would show.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def environment(stub: StubDingTalk) -> dict[str, str]:
 
 @contextmanager
 def scenario(name: str, stub: StubDingTalk) -> Iterator[subprocess.Popen[str]]:
-    """Run a scenario in a process of its own while the block runs."""
+    """Run a scenario in a separate process while the block runs."""
     command = [sys.executable, "-W", "ignore::DeprecationWarning", "-m", "tests.forked", name]
     with subprocess.Popen(
         command,

@@ -1,4 +1,4 @@
-"""``DINGTALK_IN_APP_LOGIN``: inside the DingTalk client nobody has to tap."""
+"""``DINGTALK_IN_APP_LOGIN``: people are signed in inside the DingTalk client without a tap."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def site(make_in_app: AppFactory) -> Flask:
 
 @pytest.fixture
 def phone(site: Flask) -> FlaskClient:
-    """Open the site in the DingTalk client on a phone, so to speak."""
+    """Return a test client that sends the DingTalk client's headers."""
     return site.test_client()
 
 
@@ -180,7 +180,7 @@ def test_the_page_speaks_the_visitors_language(
 
 
 def test_the_pages_own_way_out_leads_through_dingtalks_pages(phone: FlaskClient) -> None:
-    """To this page again would lead round in circles."""
+    """A link to the same page would go round in circles."""
     page = open_in_client(phone, "/report").text
     (href,) = links(page)
     assert query_of(href) == {"next": "/report", "via": "redirect"}
@@ -210,7 +210,7 @@ def test_otherwise_the_sign_in_is_the_ordinary_redirect(
 def test_why_the_client_gave_no_code_is_in_the_log_with_its_cure(
     phone: FlaskClient, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """On one line, and no longer than it need be."""
+    """The log line is short and has no line breaks."""
     reason = "3 对应企业没有127.0.0.1域名微应用\n\x1b[31m" + "x" * 5000
     query = {"via": "redirect", "reason": reason}
     # No other browser has anything to tell of it.
@@ -261,7 +261,7 @@ def test_such_a_sign_in_yields_an_identity(
 
 
 def test_both_ways_lead_to_the_same_identity(site: Flask, simulator: DingTalkSimulator) -> None:
-    """Whoever signs in on the phone and at the desk is one user of the site."""
+    """A person is the same user on the phone and at the desk."""
     phone, desk = site.test_client(), site.test_client()
     sign_in(simulator, phone, "li")
     simulator.sign_in(desk, "li")
@@ -273,7 +273,7 @@ def test_both_ways_lead_to_the_same_identity(site: Flask, simulator: DingTalkSim
 def test_such_a_sign_in_yields_no_token_and_calls_as_the_user_say_so(
     phone: FlaskClient, simulator: DingTalkSimulator
 ) -> None:
-    """Nothing acts as the user afterwards, and DingTalk is not asked in vain."""
+    """The error says so without a call to DingTalk."""
     sign_in(simulator, phone, "zhang")
     simulator.calls.clear()
     text = phone.get("/acts-as-the-user").text
@@ -299,7 +299,7 @@ def test_a_session_id_is_renewed(
     session_settings: Callable[[Flask], Flask],
     simulator: DingTalkSimulator,
 ) -> None:
-    """One that somebody planted does not become that of a signed-in session."""
+    """An id that an attacker planted must not become signed in."""
     phone = session_settings(make_in_app()).test_client()
     state = begin(phone, "/report")
     planted = phone.get_cookie("session")
@@ -425,7 +425,7 @@ def test_a_member_gets_in_where_only_members_may(
 def test_who_is_no_member_stays_out_where_only_members_may_come_in(
     make_in_app: AppFactory, simulator: DingTalkSimulator, answer: dict[str, Any]
 ) -> None:
-    """Even with a good code of the client."""
+    """A good code of the client does not change that."""
     phone = make_in_app(DINGTALK_MEMBERS_ONLY=True).test_client()
     simulator.fail("getbyunionid", **answer)
     response = sign_in(simulator, phone, "zhang", "/report")
@@ -520,7 +520,7 @@ def test_a_leaver_is_signed_out_where_nothing_but_the_organisation_is_asked_for(
 def test_a_check_that_cannot_be_completed_leaves_the_session_alone(
     make_in_app: AppFactory, simulator: DingTalkSimulator
 ) -> None:
-    """No page of an outage sends another cookie."""
+    """While DingTalk is down, no page changes the cookie."""
     app = make_in_app(DINGTALK_MEMBERS_ONLY=True, DINGTALK_REVALIDATE_AFTER=60)
     phone = app.test_client()
     with time_machine.travel("2030-01-01 12:00:00", tick=False) as clock:
@@ -537,7 +537,7 @@ def test_a_check_that_cannot_be_completed_leaves_the_session_alone(
     ("corp_id", "status"),
     [
         pytest.param(lambda simulator: list(simulator.organisations)[1], 500, id="not the owner"),
-        # What DingTalk answers then, it answers to failures of its own as well.
+        # DingTalk answers the same to its own failures.
         pytest.param(lambda _: "ding0000", 502, id="made up"),
     ],
 )
@@ -548,7 +548,7 @@ def test_nobody_gets_in_as_a_member_of_an_organisation_that_is_not_the_applicati
     corp_id: Callable[[DingTalkSimulator], str],
     status: int,
 ) -> None:
-    """The client's code tells of the application's own people, whatever the setting says."""
+    """The client's code is for the application's own organisation, whatever the setting says."""
     other = corp_id(simulator)
     app = make_in_app(DINGTALK_CORP_ID=other, DINGTALK_ALLOWED_CORP_IDS=[other])
     phone = app.test_client()
@@ -604,7 +604,7 @@ def test_another_try_of_whom_a_view_refuses_goes_through_dingtalks_pages(
 def test_inside_the_client_another_try_after_dingtalks_pages_goes_there_again(
     site: Flask, simulator: DingTalkSimulator
 ) -> None:
-    """Whoever declined there was on the way to another account."""
+    """A person who declined there wanted another account."""
     phone = site.test_client()
     declined = phone.get(
         "/dingtalk/callback",
@@ -694,7 +694,7 @@ def test_what_cannot_be_a_code_is_invalid_code_and_calls_nobody(
 def test_a_code_of_the_client_is_none_at_the_callback(
     phone: FlaskClient, simulator: DingTalkSimulator
 ) -> None:
-    """The two kinds do not stand in for each other."""
+    """DingTalk does not accept one kind of code in place of the other."""
     response = come_back(phone, start(phone), simulator.in_app_code("zhang"))
     assert "invalid_code" in response.text
     assert phone.get("/").text == "nobody"
@@ -714,7 +714,7 @@ def test_no_error_page_repeats_the_code(phone: FlaskClient, simulator: DingTalkS
 def test_without_a_state_of_this_site_the_code_is_not_spent(
     phone: FlaskClient, simulator: DingTalkSimulator, state: str | None
 ) -> None:
-    """It may be somebody else's, posted by a page that wants a visitor to be them."""
+    """Another site may have posted it, to sign the visitor in to an attacker's account."""
     response = post(phone, state, simulator.in_app_code("zhang"))
     assert response.status_code == 400
     assert "invalid_state" in response.text
@@ -869,7 +869,7 @@ def test_a_failure_is_an_error_of_its_own_and_the_code_is_sent_once(
     status: int,
     error_code: str,
 ) -> None:
-    """Not again even where the visitor loads the page again; a new try works."""
+    """A reload does not send it again; a new sign-in works."""
     phone = make_in_app(DINGTALK_TIMEOUT=patience_for(failure)).test_client()
     state, code = begin(phone, "/report"), simulator.in_app_code("zhang")
     simulator.fail("getuserinfo", **failure)
@@ -906,7 +906,7 @@ def test_a_missing_permission_is_named_in_the_log(
 def test_an_app_token_that_dingtalk_refuses_is_replaced_and_the_code_still_good(
     phone: FlaskClient, simulator: DingTalkSimulator
 ) -> None:
-    """Refused for its token, the call was not carried out."""
+    """DingTalk did not carry out the call, so the code is unused."""
     sign_in(simulator, phone, "li")
     simulator.advance(7200)
     simulator.calls.clear()
@@ -989,7 +989,7 @@ def test_who_has_no_user_id_is_no_member(stub: StubDingTalk, stubbed: Flask, use
 def test_an_answer_without_identity_makes_no_sense(
     stub: StubDingTalk, stubbed: Flask, union_id: Any
 ) -> None:
-    """A userid alone is nobody: another organisation has the same."""
+    """A userid without a union id may belong to another organisation."""
     say(stub, Answer({"errcode": 0, "result": {"unionid": union_id, "userid": "i"}}))
     phone = stubbed.test_client()
     assert post(phone, begin(phone), "c0de").status_code == 502
@@ -1026,7 +1026,7 @@ ANSWERS = VALUES | st.fixed_dictionaries(
 def test_whatever_dingtalk_answers_is_a_user_or_an_error_of_ours(
     stub: StubDingTalk, stubbed: Flask, answer: Any
 ) -> None:
-    """Never a crash, and never a sign-in that was not told of."""
+    """It never crashes, and never signs anybody in without a signal."""
     say(stub, Answer(answer))
     phone = stubbed.test_client()
     response = post(phone, begin(phone), "c0de", **JSON)

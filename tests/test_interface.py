@@ -58,7 +58,7 @@ def test_the_package_says_that_it_is_typed() -> None:
     "module", ["requests", "authlib", "cryptography", "flask_dingtalk.testing"]
 )
 def test_starting_an_app_does_not_load_what_only_a_sign_in_needs(module: str) -> None:
-    """Each process would pay for it."""
+    """Every process would spend the time."""
     program = f"""
 import sys
 from flask import Flask
@@ -72,7 +72,7 @@ sys.exit({module!r} in sys.modules)
 
 
 def test_by_the_time_a_callback_comes_everything_is_loaded() -> None:
-    """The sign-in's first step sees to it, once the browser has its answer."""
+    """``…/login`` loads it after sending its answer."""
     program = """
 import sys
 from flask import Flask
@@ -95,7 +95,7 @@ def test_the_fixture_runs_a_simulator(dingtalk_simulator: DingTalkSimulator) -> 
 
 
 def test_a_button_leads_to_the_sign_in(client: FlaskClient, app: Flask) -> None:
-    """In the visitor's language, with where to land."""
+    """It is in the visitor's language and carries ``next``."""
 
     @app.get("/button")
     def button() -> str:
@@ -127,7 +127,7 @@ def page_with_a_button(make_app: AppFactory) -> Callable[..., str]:
 
 
 def test_a_button_leads_past_the_sign_in_page(page_with_a_button: Callable[..., str]) -> None:
-    """Whoever takes it has chosen already."""
+    """People who use it have already decided to sign in."""
     text = page_with_a_button({}, DINGTALK_LOGIN_PAGE=True)
     assert 'href="/dingtalk/login?via=redirect"' in text
 
@@ -135,7 +135,7 @@ def test_a_button_leads_past_the_sign_in_page(page_with_a_button: Callable[..., 
 def test_inside_the_client_a_button_leads_to_the_sign_in_there(
     page_with_a_button: Callable[..., str],
 ) -> None:
-    """Also on a site with a sign-in page: nobody inside the client has to agree to anything."""
+    """A sign-in page makes no difference."""
     settings = {"DINGTALK_LOGIN_PAGE": True, "DINGTALK_CORP_ID": "ding1"}
     text = page_with_a_button(INSIDE, DINGTALK_IN_APP_LOGIN=True, **settings)
     assert 'href="/dingtalk/login"' in text
@@ -146,7 +146,7 @@ def test_inside_the_client_a_button_leads_to_the_sign_in_there(
 def test_the_way_out_of_the_page_inside_the_client_does_not_lead_back_to_it(
     make_app: AppFactory,
 ) -> None:
-    """Where its scripts may not run, the button is all that there is."""
+    """If scripts cannot run, the button goes to DingTalk's pages."""
     app = make_app(DINGTALK_IN_APP_LOGIN=True, DINGTALK_CORP_ID="ding1")
     text = app.test_client().get("/dingtalk/login?next=/report", headers=INSIDE).text
     assert 'href="/dingtalk/login?next=/report&amp;via=redirect"' in text

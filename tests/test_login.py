@@ -1,4 +1,4 @@
-"""``GET …/login``: the way to DingTalk."""
+"""``GET …/login``: the redirect to DingTalk."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_login_sends_the_browser_to_dingtalk_with_all_required_parameters(
 
 
 def test_each_value_is_percent_encoded_once_and_a_blank_is_percent_20(make_app: AppFactory) -> None:
-    """DingTalk's documents ask for one encoding, and form encoding is not it."""
+    """DingTalk asks for percent-encoding, not form encoding."""
     app = make_app(DINGTALK_SCOPE="openid corpid")
     location = app.test_client().get("/dingtalk/login").headers["Location"]
     assert "scope=openid%20corpid&" in location
@@ -44,7 +44,7 @@ def test_each_value_is_percent_encoded_once_and_a_blank_is_percent_20(make_app: 
 
 
 def test_optional_settings_become_dingtalks_parameters(make_app: AppFactory) -> None:
-    """The spelling is DingTalk's, mixed as it is."""
+    """They have DingTalk's mixed spelling."""
     app = make_app(
         DINGTALK_SCOPE="openid corpid",
         DINGTALK_CORP_ID="ding1",
@@ -60,7 +60,7 @@ def test_optional_settings_become_dingtalks_parameters(make_app: AppFactory) -> 
 
 
 def test_a_configured_redirect_uri_is_sent_as_it_was_registered(make_app: AppFactory) -> None:
-    """DingTalk compares it with what stands in its console."""
+    """DingTalk compares it with the one in its console."""
     registered = "https://portal.example.com/dingtalk/callback?from=dingtalk"
     app = make_app(DINGTALK_REDIRECT_URI=registered)
     query = query_of(app.test_client().get("/dingtalk/login").headers["Location"])
@@ -93,14 +93,14 @@ def test_each_sign_in_has_a_state_of_its_own(client: FlaskClient) -> None:
 
 
 def test_a_state_holds_at_least_128_bits_that_nobody_can_guess(client: FlaskClient) -> None:
-    """Two states of one moment differ in far more than a counter."""
+    """Two states issued together differ in more than a counter."""
     one, two = (base64.urlsafe_b64decode(start(client) + "==") for _ in range(2))
     assert len(one) >= 16
     assert sum(a != b for a, b in zip(one[1:], two[1:], strict=True)) > 16
 
 
 def test_a_state_never_exceeds_the_kilobyte_that_dingtalk_allows(client: FlaskClient) -> None:
-    """However long the address is that the visitor came from."""
+    """A very long ``next`` makes no difference."""
     for length in (10, 500, 1500, 2000):
         assert (
             len(start(client, next="/" + "x1y2z3"[: length % 6] + "ab%41" * (length // 5))) <= 1024
@@ -108,7 +108,7 @@ def test_a_state_never_exceeds_the_kilobyte_that_dingtalk_allows(client: FlaskCl
 
 
 def test_a_state_does_not_show_where_the_visitor_came_from(client: FlaskClient) -> None:
-    """It travels through DingTalk and its logs."""
+    """DingTalk sees the state and may log it."""
     state = start(client, next="/salaries?of=everybody")
     assert b"salaries" not in base64.urlsafe_b64decode(state + "==")
 
@@ -139,7 +139,7 @@ def test_five_abandoned_sign_ins_later_the_first_is_forgotten_and_the_rest_work(
 
 
 def test_a_site_may_mount_the_routes_itself(simulator: DingTalkSimulator) -> None:
-    """With register_blueprint=False the blueprint is the site's to place."""
+    """With register_blueprint=False the site registers the blueprint itself."""
     app = Flask(__name__)
     app.config.update(simulator.settings, SECRET_KEY="k")
     dingtalk = DingTalk(app, register_blueprint=False)

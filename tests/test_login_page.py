@@ -1,4 +1,4 @@
-"""``DINGTALK_LOGIN_PAGE``, templates of the site's own, and the way out of a trap of phones."""
+"""``DINGTALK_LOGIN_PAGE``, the site's own templates, and callbacks in another browser."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_the_sign_in_page_is_kept_out_of_caches(browser: FlaskClient) -> None:
 
 
 def test_the_sign_in_page_tells_no_other_site_its_address(browser: FlaskClient) -> None:
-    """What stands in next is the site's own affair; the origin alone goes along."""
+    """Referrers contain only the origin, without ``next``."""
     response = browser.get("/dingtalk/login?next=/salaries")
     assert response.headers["Referrer-Policy"] == "strict-origin"
 
@@ -88,7 +88,7 @@ def test_the_sign_in_page_tells_no_other_site_its_address(browser: FlaskClient) 
 def test_the_sign_in_page_admits_scripts_and_frames_of_dingtalk_alone(
     browser: FlaskClient, simulator: DingTalkSimulator
 ) -> None:
-    """Its policy names two origins, whatever the page shows."""
+    """Its policy names DingTalk's two origins and no others."""
     page = browser.get("/dingtalk/login").text
     metas = [each for each in tags(page, "meta") if "http-equiv" in each]
     (policy,) = (each["content"] for each in metas)
@@ -99,7 +99,7 @@ def test_the_sign_in_page_admits_scripts_and_frames_of_dingtalk_alone(
 
 
 def test_the_sign_in_page_stays_out_of_other_sites_frames(browser: FlaskClient) -> None:
-    """There, somebody else would decide over whose phone it shows a code to."""
+    """In a frame, another site could show its visitors this code."""
     assert browser.get("/dingtalk/login").headers["X-Frame-Options"] == "SAMEORIGIN"
 
 
@@ -132,7 +132,7 @@ def test_a_link_can_pass_the_sign_in_page_by(browser: FlaskClient, query: str) -
 def test_a_button_on_the_sites_own_page_leads_to_dingtalk_at_once(
     browser: FlaskClient, site: Flask
 ) -> None:
-    """Who has just clicked to sign in need not do it again."""
+    """People who clicked to sign in do not see the sign-in page."""
 
     @site.get("/welcome")
     def welcome() -> str:
@@ -143,7 +143,7 @@ def test_a_button_on_the_sites_own_page_leads_to_dingtalk_at_once(
 
 
 def test_a_nonce_stands_on_the_style_of_a_button(app: Flask) -> None:
-    """For a site whose policy admits nothing without one."""
+    """The site's policy may require it."""
 
     @app.get("/welcome")
     def welcome() -> str:
@@ -199,7 +199,7 @@ def test_scripts_and_styles_of_the_page_are_served_wherever_the_routes_are(
 
 
 def bring(app: Flask, **templates: str) -> FlaskClient:
-    """Give a site templates of its own, by their names in the folder ``dingtalk``."""
+    """Give a site its own templates, by their names in the folder ``dingtalk``."""
     app.jinja_loader = DictLoader(
         {f"dingtalk/{name}.html": text for name, text in templates.items()}
     )
@@ -238,7 +238,7 @@ def test_a_template_gets_no_next_that_leads_off_the_site(site: Flask) -> None:
 
 
 def test_a_sign_in_page_of_the_sites_own_replaces_ours(site: Flask) -> None:
-    """With the two globals in it, and no policy of ours to hinder it."""
+    """It uses the two globals, and our policy does not apply to it."""
     client = bring(site, login="<h2>{{ title }} here</h2>{{ dingtalk_qr(next) }}")
     response = client.get("/dingtalk/login?next=/report")
     assert "<h2>Sign in here</h2>" in response.text
@@ -307,7 +307,7 @@ def test_templates_of_other_names_leave_ours_in_place(app: Flask) -> None:
 
 
 def test_our_error_page_does_without_the_site(app: Flask) -> None:
-    """What failed may be the site's own context processor."""
+    """It works even if the site's context processor fails."""
 
     @app.context_processor
     def broken() -> dict[str, Any]:

@@ -74,7 +74,7 @@ class SlowRequest:
         else:
             browser.application.config["SLOW"] = (begun, self._rest)
         self._browser = browser
-        # A tab of its own: the test says when the browser gets to see this answer.
+        # A separate tab: the test says when the browser gets to see this answer.
         self._tab = copy_browser(browser)
         self._thread = threading.Thread(target=self._tab.open, args=["/slow"], kwargs=request)
         self._thread.start()
@@ -186,7 +186,7 @@ def test_a_sign_out_of_a_copy_signs_the_original_out(member: FlaskClient) -> Non
 def test_a_sign_out_leaves_the_same_persons_other_browsers_alone(
     app: Flask, member: FlaskClient, simulator: DingTalkSimulator
 ) -> None:
-    """Each browser has a sign-in of its own."""
+    """Each browser has a separate sign-in."""
     phone = app.test_client()
     simulator.sign_in(phone, "zhang")
     member.post("/dingtalk/logout")

@@ -1,4 +1,4 @@
-"""``DINGTALK_MEMBERS_ONLY`` and ``DINGTALK_EMPLOYEE_PROFILE``: only our own people."""
+"""``DINGTALK_MEMBERS_ONLY`` and ``DINGTALK_EMPLOYEE_PROFILE``."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def members(make_app: AppFactory) -> FlaskClient:
 def test_a_member_gets_in_and_has_the_organisations_user_id(
     members: FlaskClient, simulator: DingTalkSimulator
 ) -> None:
-    """Which scope openid promises and the user token does not deliver."""
+    """The scope openid promises it, but DingTalk's sign-in does not deliver it."""
     assert simulator.sign_in(members, "zhang").status_code == 302
     own = simulator.application.corp_id
     expected = simulator.users["zhang"].memberships[own].user_id
@@ -89,20 +89,20 @@ def test_a_member_gets_in_and_has_the_organisations_user_id(
 def test_somebody_of_another_organisation_stays_out(
     members: FlaskClient, simulator: DingTalkSimulator
 ) -> None:
-    """DingTalk let them through, but they are no member here."""
+    """DingTalk lets them through, but they are not members here."""
     response = simulator.sign_in(members, "wang")
     assert (response.status_code, "organisation_not_allowed" in response.text) == (403, True)
     assert members.get("/").text == "nobody"
 
 
 def test_an_external_contact_stays_out(members: FlaskClient, simulator: DingTalkSimulator) -> None:
-    """They have a userid, and are no member all the same."""
+    """They have a userid but are not members."""
     simulator.join("wang", external=True)
     assert simulator.sign_in(members, "wang").status_code == 403
 
 
 def test_a_leaver_stays_out(members: FlaskClient, simulator: DingTalkSimulator) -> None:
-    """From the moment they left."""
+    """They are refused at once."""
     simulator.leave("zhang")
     assert simulator.sign_in(members, "zhang").status_code == 403
 
@@ -110,7 +110,7 @@ def test_a_leaver_stays_out(members: FlaskClient, simulator: DingTalkSimulator) 
 def test_a_member_of_two_organisations_gets_in_whichever_they_chose(
     make_app: AppFactory, simulator: DingTalkSimulator
 ) -> None:
-    """Membership is asked for the application's own organisation."""
+    """The site checks membership in the application's own organisation."""
     client = make_app(DINGTALK_MEMBERS_ONLY=True, DINGTALK_SCOPE="openid corpid").test_client()
     other = list(simulator.organisations)[1]
     assert simulator.sign_in(client, "zhang", corp_id=other).status_code == 302
@@ -127,7 +127,7 @@ def test_without_it_nobody_is_asked_for_membership(
 def test_a_refusal_leaves_the_browser_as_it_was(
     members: FlaskClient, simulator: DingTalkSimulator
 ) -> None:
-    """Who was signed in stays so."""
+    """The previous user stays signed in."""
     simulator.sign_in(members, "zhang")
     simulator.sign_in(members, "wang")
     assert members.get("/").text == "张三"
@@ -254,7 +254,7 @@ def test_the_requests_are_dingtalks(stub: StubDingTalk) -> None:
     ids=ascii,
 )
 def test_an_answer_that_proves_nothing_is_a_no(stub: StubDingTalk, member: Any) -> None:
-    """An errcode of 0 alone makes nobody a member."""
+    """An errcode of 0 is not enough."""
     stub.token = directory(member)
     client, response = sign_in(stub)
     assert (response.status_code, "organisation_not_allowed" in response.text) == (403, True)
@@ -339,7 +339,7 @@ def test_a_record_of_somebody_else_is_a_no(stub: StubDingTalk, change: Any) -> N
 def test_the_app_token_is_fetched_once_and_kept(
     members: FlaskClient, simulator: DingTalkSimulator
 ) -> None:
-    """By the process, not in anybody's session."""
+    """The process keeps it; no session does."""
     for _ in range(3):
         simulator.sign_in(members, "zhang")
     assert endpoints(simulator).count("accessToken") == 1
@@ -367,7 +367,7 @@ def test_fifty_people_signing_in_at_once_take_one_app_token(
 def test_an_app_token_that_dingtalk_refuses_is_replaced_once(
     members: FlaskClient, simulator: DingTalkSimulator
 ) -> None:
-    """It looked valid here, but DingTalk knows better."""
+    """DingTalk refused it although it had not expired."""
     simulator.sign_in(members, "zhang")
     simulator.advance(7200)
     simulator.calls.clear()
@@ -433,7 +433,7 @@ def test_an_app_token_is_renewed_before_it_ends(
 def test_an_app_token_that_cannot_be_renewed_yet_is_used_while_it_is_good(
     members: FlaskClient, simulator: DingTalkSimulator
 ) -> None:
-    """And not a moment longer."""
+    """It is not used after it has expired."""
     simulator.fail("accessToken", throttled="ban", times=None)
     assert simulator.sign_in(members, "zhang").status_code == 503
     simulator.clear_failures()
@@ -502,7 +502,7 @@ def test_fields_without_permission_are_none(
 
 
 def test_every_documented_field_has_a_name() -> None:
-    """And a type of its own."""
+    """Each field has its name and type."""
     employee = Employee(RECORD)
     assert (employee.user_id, employee.union_id) == ("zhang-1", PROFILE["unionId"])
     assert (employee.name, employee.title, employee.job_number) == ("张三", "工程师", "A-17")
@@ -568,7 +568,7 @@ def test_a_record_cannot_be_changed() -> None:
 
 
 def test_the_repr_of_a_record_shows_no_private_data() -> None:
-    """It may end up in a log."""
+    """A ``repr`` may be logged."""
     assert repr(Employee(RECORD)) == "Employee(user_id='zhang-1', name='张三')"
 
 
@@ -623,7 +623,7 @@ def test_an_ordinary_record_is_kept_whole_in_a_cookie(stub: StubDingTalk) -> Non
 
 
 def test_of_a_long_record_a_cookie_keeps_the_fields_with_names_first(stub: StubDingTalk) -> None:
-    """What no field shows goes before what one does."""
+    """Entries that are not fields of ``Employee`` go first."""
     stub.token = directory(record=RECORD | {"undocumented": long_record()["undocumented"] * 2})
     client, response = sign_in(stub, DINGTALK_EMPLOYEE_PROFILE=True)
     assert response.status_code == 302

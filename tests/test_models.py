@@ -33,7 +33,7 @@ def test_only_the_identity_is_required() -> None:
 
 
 def test_nobody_is_no_user() -> None:
-    """An empty identity would be everybody's."""
+    """An empty union id is refused."""
     with pytest.raises(ValueError, match="union_id"):
         DingTalkUser(union_id="")
 
@@ -57,14 +57,14 @@ def test_it_cannot_be_changed(value: Any) -> None:
     ],
 )
 def test_what_dingtalk_sent_cannot_be_changed_either(change: Any) -> None:
-    """Also not deep inside."""
+    """Nested data cannot be changed either."""
     with pytest.raises(TypeError):
         change(USER.raw)
     assert USER.raw["nick"] == "张三"
 
 
 def test_a_dict_given_to_it_is_copied() -> None:
-    """Its owner may go on using it."""
+    """Later changes to the dict have no effect."""
     mine = {"nick": "a"}
     user = DingTalkUser(union_id="u", raw=mine)
     mine["nick"] = "b"
@@ -130,7 +130,7 @@ def test_it_can_be_a_flask_login_user() -> None:
 
 
 def test_the_repr_of_a_token_shows_no_secret() -> None:
-    """It may end up in a log."""
+    """A ``repr`` may be logged."""
     assert "secret" not in repr(TOKEN)
     assert "ding1" in repr(TOKEN)
 
@@ -181,7 +181,7 @@ def test_a_token_counts_as_expired_some_seconds_ahead(
 
 
 def test_a_token_without_a_time_zone_is_refused() -> None:
-    """Nobody could say when it ends."""
+    """Its end would be unknown."""
     with pytest.raises(ValueError, match="aware"):
         DingTalkToken("a", "b", datetime(2030, 1, 1))
 

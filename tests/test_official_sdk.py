@@ -1,4 +1,4 @@
-"""DingTalk's own SDK, which knows nothing of this project, takes the simulator for DingTalk."""
+"""DingTalk's own SDK works with the simulator, and was written without this project."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -93,7 +93,7 @@ def test_gets_user_tokens(sdk: Sdk) -> None:
 
 
 def test_gets_no_organisation_without_asking(sdk: Sdk) -> None:
-    """Without corpid in the scope there is none."""
+    """Without corpid in the scope, the answer has none."""
     assert sdk.sign_in("zhang").corp_id is None
 
 

@@ -1,4 +1,4 @@
-"""``DINGTALK_ALLOWED_CORP_IDS``: whose people may come in."""
+"""``DINGTALK_ALLOWED_CORP_IDS``: only some organisations are admitted."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def corp_ids(simulator: DingTalkSimulator) -> list[str]:
 def test_setting_it_asks_dingtalk_for_the_organisation(
     make_app: AppFactory, corp_ids: list[str]
 ) -> None:
-    """Even where DINGTALK_SCOPE says otherwise, since the rule cannot be kept without."""
+    """It does so whatever DINGTALK_SCOPE says, since the check needs the answer."""
     app = make_app(DINGTALK_ALLOWED_CORP_IDS=corp_ids[:1], DINGTALK_SCOPE="openid")
     location = app.test_client().get("/dingtalk/login").headers["Location"]
     assert query_of(location)["scope"] == "openid corpid"
@@ -27,7 +27,7 @@ def test_setting_it_asks_dingtalk_for_the_organisation(
 def test_who_chooses_an_allowed_organisation_gets_in(
     make_app: AppFactory, simulator: DingTalkSimulator, corp_ids: list[str]
 ) -> None:
-    """And the site knows which one it was."""
+    """The user has the ``corp_id`` of that organisation."""
     client = make_app(DINGTALK_ALLOWED_CORP_IDS=corp_ids[0]).test_client()
     simulator.sign_in(client, "zhang", corp_id=corp_ids[0])
     whoami = client.get("/whoami").json
@@ -38,7 +38,7 @@ def test_who_chooses_an_allowed_organisation_gets_in(
 def test_who_chooses_another_organisation_stays_out(
     make_app: AppFactory, simulator: DingTalkSimulator, corp_ids: list[str]
 ) -> None:
-    """With a page that says so."""
+    """An error page says so."""
     client = make_app(DINGTALK_ALLOWED_CORP_IDS=[corp_ids[0]]).test_client()
     response = simulator.sign_in(client, "zhang", corp_id=corp_ids[1])
     assert response.status_code == 403
@@ -57,7 +57,7 @@ def test_who_is_in_no_allowed_organisation_stays_out(
 def test_who_comes_back_without_an_organisation_stays_out(
     make_app: AppFactory, simulator: DingTalkSimulator, corp_ids: list[str]
 ) -> None:
-    """A code that was issued for another scope proves no membership."""
+    """A code for another scope does not prove anything."""
     client = make_app(DINGTALK_ALLOWED_CORP_IDS=corp_ids).test_client()
     response = come_back(client, start(client), simulator.authorization_code("zhang"))
     assert response.status_code == 403

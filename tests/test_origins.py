@@ -154,7 +154,7 @@ def test_the_proof_works_as_long_as_the_sign_in_lasts(signed_in: FlaskClient) ->
 
 
 def test_nobody_elses_proof_will_do(signed_in: FlaskClient, simulator: DingTalkSimulator) -> None:
-    """An attacker may have a sign-in, and a proof, of their own; or none."""
+    """An attacker may have another sign-in and its proof, or none."""
     attacker = signed_in.application.test_client()
     anonymous = proof_on(attacker)
     simulator.sign_in(attacker, "li")
@@ -259,7 +259,7 @@ def test_without_a_state_a_form_whose_origin_is_hidden_is_refused(
 def test_the_log_says_what_to_do_about_a_hidden_origin(
     browser: FlaskClient, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It is no proxy's fault."""
+    """The proxy is not at fault."""
     sign_out(browser, HIDDEN)
     assert "dingtalk_logout_button" in caplog.text
     assert "ProxyFix" not in caplog.text

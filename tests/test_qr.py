@@ -151,7 +151,7 @@ def test_the_code_has_the_size_asked_for(
 
 @pytest.mark.parametrize("size", ["large", "nan", "inf"])
 def test_a_size_that_is_no_number_is_the_templates_mistake(browser: FlaskClient, size: str) -> None:
-    """Told at once, and not by a script that does nothing."""
+    """It raises at once, instead of leaving a script that does nothing."""
     with pytest.raises((ValueError, OverflowError)):
         browser.get("/scan", query_string={"size": size})
 
@@ -174,7 +174,7 @@ def test_the_script_comes_from_the_configured_address(make_app: AppFactory) -> N
 
 
 def test_our_own_script_and_style_are_served_and_may_be_cached(browser: FlaskClient) -> None:
-    """They hold nothing of anybody's."""
+    """They contain nothing personal."""
     page = browser.get("/scan").text
     ours = [each["src"] for each in tags(page, "script")] + [
         each["href"] for each in tags(page, "link")
@@ -187,7 +187,7 @@ def test_our_own_script_and_style_are_served_and_may_be_cached(browser: FlaskCli
 
 
 def test_a_page_with_a_code_says_that_it_depends_on_the_language(browser: FlaskClient) -> None:
-    """For whatever keeps pages."""
+    """Caches must know that."""
     assert "Accept-Language" in browser.get("/scan").headers["Vary"]
 
 
@@ -215,13 +215,13 @@ def test_every_text_of_the_code_is_in_the_visitors_language(
 
 
 def test_the_button_beside_the_code_leads_to_the_same_place(browser: FlaskClient) -> None:
-    """It is the way for whom the code cannot be shown."""
+    """It is for browsers that cannot show the code."""
     page = browser.get("/scan", query_string={"next": "/report?a=1"}).text
     assert links(page) == ["/dingtalk/login?next=/report?a%3D1"]
 
 
 def test_two_codes_on_one_page_have_places_of_their_own(browser: FlaskClient, site: Flask) -> None:
-    """And states of their own."""
+    """They also have separate states."""
 
     @site.get("/two")
     def two() -> str:
@@ -257,7 +257,7 @@ def test_settings_that_no_code_works_with_are_a_configuration_error(
     settings: dict[str, Any],
     missing: str,
 ) -> None:
-    """The log names what is missing; a page that never works would name nothing."""
+    """The log names what is missing."""
     response = with_qr(make_app(**settings)).test_client().get("/scan", headers=JSON)
     assert (response.status_code, response.json and response.json["error"]) == (
         500,
@@ -316,7 +316,7 @@ def anywhere(make_app: AppFactory, session_settings: Callable[[Flask], Flask]) -
 
 
 def test_a_young_state_is_answered_as_it_is(anywhere: FlaskClient) -> None:
-    """Whoever is about to scan is not disturbed."""
+    """A person who is about to scan is not disturbed."""
     with time_machine.travel(NOON, tick=False) as clock:
         state = state_for(anywhere, "/report")
         clock.shift(300)
@@ -343,7 +343,7 @@ def test_an_older_state_is_replaced_by_one_that_leads_to_the_same_place(
 def test_a_replaced_state_works_no_more(
     anywhere: FlaskClient, simulator: DingTalkSimulator
 ) -> None:
-    """There is one sign-in to each page, not one more with each renewal."""
+    """Each page has one sign-in; a renewal does not add another."""
     with time_machine.travel(NOON, tick=False) as clock:
         state = state_for(anywhere, "/report")
         clock.shift(301)
@@ -385,7 +385,7 @@ def test_renewing_one_page_again_and_again_costs_no_other_page_its_sign_in(
 def test_of_more_pages_than_are_remembered_the_one_looked_at_works(
     anywhere: FlaskClient, simulator: DingTalkSimulator
 ) -> None:
-    """It asks again when it comes into view; as the browser forgot its state, so is its target."""
+    """It gets a new state when it comes into view; its target is forgotten with the old one."""
     states = [state_for(anywhere, f"/page/{number}") for number in range(7)]
     fresh = renew(anywhere, states[0]).json["state"]
     assert fresh != states[0]
@@ -418,7 +418,7 @@ def test_how_long_a_state_lasts_is_a_setting_of_the_site(make_app: AppFactory) -
 def test_a_state_of_another_browser_stays_of_no_use_there(
     site: Flask, simulator: DingTalkSimulator
 ) -> None:
-    """Renewing somebody else's gets one an own state, and takes nothing from them."""
+    """Renewing it yields a new state for this browser and does not affect the other."""
     victim, thief = site.test_client(), site.test_client()
     state = state_for(victim, "/report")
     own = renew(thief, state).json["state"]
@@ -473,7 +473,7 @@ def test_a_renewal_for_a_page_of_another_origin_is_refused(
 def test_a_site_all_of_whose_views_are_guarded_can_still_show_a_code(
     simulator: DingTalkSimulator,
 ) -> None:
-    """What the sign-in page needs is open to who is not signed in."""
+    """The sign-in page works for anonymous visitors."""
     app = build_site({"SECRET_KEY": "k", "DINGTALK_LOGIN_PAGE": True, **simulator.settings})
     app.extensions["dingtalk"].protect(app)
     client = app.test_client()
@@ -498,7 +498,7 @@ def test_a_page_without_room_in_its_cookie_for_a_sign_in_says_so(
 def test_the_sign_in_link_and_the_code_ask_for_the_same(
     browser: FlaskClient,
 ) -> None:
-    """But for the encoding of the callback and the state."""
+    """Only the state and the encoding of the callback differ."""
     link = query_of(browser.get("/dingtalk/login").headers["Location"])
     code = show(browser)["login"]
     assert link.keys() == code.keys()

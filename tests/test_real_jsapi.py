@@ -294,7 +294,7 @@ def test_browser_that_is_no_client_breaks_the_promise_alone(
 
 @pytest.mark.parametrize("client", CLIENTS)
 def test_bridge_gets_the_two_identifiers(client: str, window_of: OpenWindow) -> None:
-    """The native side gets them unchanged, under a name of its own."""
+    """The native side gets them unchanged, under another name."""
     window = window_of(client)
     window.site.ask_for_a_code(window.site.jsapi_url(client))
     window.open()

@@ -1,4 +1,4 @@
-"""``next``: back to this site and nowhere else, under all tricks of browsers and proxies."""
+"""``next`` leads back to this site, whatever browsers and proxies do to it."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ TARGETS = st.lists(PIECES, max_size=8).map("".join) | st.text(max_size=60)
 
 
 def as_a_browser_reads(address: str) -> str:
-    """Do what the URL Standard has browsers do before they look at an address."""
+    """Apply the steps that the URL Standard prescribes before parsing an address."""
     address = address.strip("".join(map(chr, range(33))))
     return re.sub(r"[\t\n\r]", "", address).replace("\\", "/")
 
@@ -165,7 +165,7 @@ def as_a_browser_reads(address: str) -> str:
 @given(TARGETS)
 @settings(max_examples=1500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_no_address_leads_a_browser_to_another_origin(target: str) -> None:
-    """Nor after a proxy has decoded it once or twice."""
+    """A proxy that decodes it once or twice makes no difference."""
     local = local_target(target, ORIGIN)
     if local is None:
         return

@@ -731,7 +731,7 @@ def test_a_clock_that_is_set_back_between_checks_costs_one_check_at_most(
     app: Flask, simulator: DingTalkSimulator, later: Later, seconds: int
 ) -> None:
     """Somebody checked in the future may have left since."""
-    # Flask takes no cookie of its own that was signed in the future.
+    # Flask refuses its own cookie if that was signed in the future.
     app.config.update(SESSION_TYPE="cachelib", SESSION_CACHELIB=SimpleCache())
     Session(app)
     member = app.test_client()

@@ -143,7 +143,7 @@ def test_reading_the_user_never_writes_the_session(
 )
 @pytest.mark.parametrize("key", ["_dingtalk", "_dingtalk_states"])
 def test_what_cannot_be_read_means_signed_out(client: FlaskClient, key: str, text: Any) -> None:
-    """And never an error; the next sign-in starts afresh."""
+    """It is never an error, and the next sign-in works."""
     with client.session_transaction() as session:
         session[key] = text
     assert client.get("/").text == "nobody"
@@ -152,7 +152,7 @@ def test_what_cannot_be_read_means_signed_out(client: FlaskClient, key: str, tex
 
 
 def test_a_changed_byte_means_signed_out(client: FlaskClient, simulator: DingTalkSimulator) -> None:
-    """A server-side store that somebody edited."""
+    """Somebody may edit a server-side store."""
     simulator.sign_in(client, "zhang")
     with client.session_transaction() as session:
         sealed = session["_dingtalk"]
@@ -237,7 +237,7 @@ def test_a_secret_key_of_bytes_works(make_app: AppFactory, simulator: DingTalkSi
 def test_a_key_that_changes_while_the_app_runs_is_noticed(
     app: Flask, simulator: DingTalkSimulator
 ) -> None:
-    """No remembered user outlives the key that sealed it."""
+    """The process does not remember a user longer than the key that sealed it."""
     client = app.test_client()
     simulator.sign_in(client, "zhang")
     kept = session_of(client)
@@ -275,7 +275,7 @@ def test_the_cookie_of_a_typical_user_has_at_most_600_bytes(
 def test_twenty_abandoned_sign_ins_leave_it_at_most_1000_bytes(
     client: FlaskClient, simulator: DingTalkSimulator
 ) -> None:
-    """Whoever opened them, and wherever they led."""
+    """Their number is limited, whatever their ``next``."""
     typical_user(simulator)
     simulator.sign_in(client, "typical")
     for number in range(20):
@@ -481,7 +481,7 @@ def test_no_text_in_the_session_is_ever_an_error(reader: Flask, text: str) -> No
 def test_flasks_cookie_shows_only_sealed_text(
     client: FlaskClient, simulator: DingTalkSimulator
 ) -> None:
-    """As somebody reads it who takes it from the browser and decodes it."""
+    """The decoded cookie contains nothing readable."""
     simulator.sign_in(client, "zhang")
     cookie = client.get_cookie("session")
     assert cookie is not None
@@ -509,6 +509,6 @@ def test_without_a_secret_key_the_app_does_not_start(make_app: AppFactory, secre
 
 
 def test_fallbacks_have_to_be_a_list(make_app: AppFactory) -> None:
-    """One text would be taken for a list of its letters."""
+    """A single text would count as a list of its letters."""
     with pytest.raises(ConfigurationError, match="SECRET_KEY_FALLBACKS"):
         make_app(SECRET_KEY_FALLBACKS="old")

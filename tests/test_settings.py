@@ -105,7 +105,7 @@ REFUSED = [
     ("name", "value"), REFUSED, ids=[f"{name}={value!a}" for name, value in REFUSED]
 )
 def test_a_setting_that_cannot_work_is_refused_by_name(name: str, value: Any) -> None:
-    """With a hint at what would."""
+    """The hint says what would work."""
     with pytest.raises(ConfigurationError, match=name) as caught:
         build(**{name: value})
     assert caught.value.hint
@@ -113,7 +113,7 @@ def test_a_setting_that_cannot_work_is_refused_by_name(name: str, value: Any) ->
 
 @pytest.mark.parametrize("value", ["se cret", 1.5, "秘密"], ids=ascii)
 def test_the_error_does_not_show_a_secret(value: Any) -> None:
-    """It ends in logs and bug reports."""
+    """Errors are logged and quoted in bug reports."""
     with pytest.raises(ConfigurationError) as caught:
         build(DINGTALK_CLIENT_SECRET=value)
     assert str(value) not in str(caught.value)
@@ -160,7 +160,7 @@ UNDERSTOOD = [
 def test_each_form_that_a_setting_may_take_is_understood(
     name: str, field: str, value: Any, expected: Any
 ) -> None:
-    """As Python values and as ``from_prefixed_env`` hands them over."""
+    """Python values and those of ``from_prefixed_env`` are accepted."""
     assert getattr(settings_of(build(**{name: value})), field) == expected
 
 
@@ -195,12 +195,12 @@ def test_defaults_lead_to_the_real_dingtalk() -> None:
 
 
 def test_the_repr_of_the_settings_shows_no_secret() -> None:
-    """It may end up in a log."""
+    """A ``repr`` may be logged."""
     assert "secret-of-ding1" not in repr(settings_of(build()))
 
 
 def test_sign_in_inside_the_client_needs_an_organisation() -> None:
-    """The client is asked for a code in the name of one."""
+    """The client issues codes for one organisation."""
     with pytest.raises(ConfigurationError, match=r"DINGTALK_IN_APP_LOGIN needs DINGTALK_CORP_ID"):
         build(DINGTALK_IN_APP_LOGIN=True)
     build(DINGTALK_IN_APP_LOGIN=True, DINGTALK_CORP_ID="ding1")
@@ -230,14 +230,14 @@ def test_a_sign_in_page_for_an_organisation_needs_its_id_alone() -> None:
 
 @pytest.mark.parametrize("name", ["DINGTALK_QR_SCRIPT_URL", "DINGTALK_JSAPI_URL"])
 def test_a_script_comes_from_no_address_that_anybody_could_answer(name: str) -> None:
-    """It runs in the pages of the site."""
+    """The script runs in the site's pages, so it must not come over plain http."""
     with pytest.raises(ConfigurationError, match=name):
         build(**{name: "http://scripts.example.com/script.js"})
     build(**{name: "http://127.0.0.1:8000/script.js"})
 
 
 def test_an_organisation_to_preselect_has_to_be_an_allowed_one() -> None:
-    """Whom it preselects would be refused."""
+    """Otherwise people would be refused after signing in with it."""
     with pytest.raises(ConfigurationError, match="DINGTALK_CORP_ID"):
         build(DINGTALK_CORP_ID="ding1", DINGTALK_ALLOWED_CORP_IDS=["ding2"])
 
@@ -249,7 +249,7 @@ def test_a_rule_that_is_switched_off_is_no_matter(value: Any) -> None:
 
 
 def test_a_secret_key_of_digits_is_told_apart_from_none() -> None:
-    """As the environment hands it over."""
+    """``from_prefixed_env`` turns it into a number."""
     with pytest.raises(ConfigurationError, match="number"):
         build(SECRET_KEY=12345678)
 
@@ -268,7 +268,7 @@ def test_a_secret_key_of_digits_is_told_apart_from_none() -> None:
     ],
 )
 def test_a_name_that_resembles_a_setting_is_refused(name: str, meant: str) -> None:
-    """Ignored, it would open the site or change nothing; the error names the one meant."""
+    """The error names the setting that was probably meant."""
     with pytest.raises(ConfigurationError, match=rf"{name} .*{meant} resembles it"):
         build(**{name: "x"})
 
@@ -296,7 +296,7 @@ def test_any_other_name_is_the_sites_own_business(
 def test_a_site_that_decided_who_may_come_in_starts_without_a_warning(
     settings: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Also where the decision is to let everybody in."""
+    """Deciding to admit everybody counts as well."""
     build(**settings)
     assert caplog.text == ""
 
@@ -321,7 +321,7 @@ def test_a_site_that_is_open_to_all_is_told_so_once(caplog: pytest.LogCaptureFix
 def test_a_setting_that_cannot_be_meant_is_a_warning_at_start(
     settings: dict[str, Any], named: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """With its cure."""
+    """The warning says what to do."""
     build(**settings, DINGTALK_MEMBERS_ONLY=False)
     assert named in caplog.text
 
@@ -340,21 +340,21 @@ def test_a_failed_set_up_leaves_the_app_untouched() -> None:
 
 
 def test_setting_an_app_up_twice_is_an_error_that_says_so() -> None:
-    """Two extensions on one app would fight."""
+    """Two extensions on one app would conflict."""
     app = build()
     with pytest.raises(RuntimeError, match="before"):
         DingTalk(app)
 
 
 def test_settings_are_read_once(make_app: AppFactory) -> None:
-    """A later change is no half change."""
+    """A later change of the config has no effect."""
     app = make_app(DINGTALK_LOGIN_REDIRECT="/a")
     app.config["DINGTALK_SCOPE"] = "nonsense"
     assert "scope=openid&" in app.test_client().get("/dingtalk/login").headers["Location"]
 
 
 def test_one_object_may_serve_several_apps(make_app: AppFactory) -> None:
-    """Each with settings of its own."""
+    """Each app keeps its own settings."""
     dingtalk = DingTalk()
     apps = []
     for client_id in ("ding1", "ding2"):

@@ -1,4 +1,4 @@
-"""Work that several threads ask for at once is done once, and shared without anybody's traces."""
+"""Work that several threads want at once is done once; errors are shared without tracebacks."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_those_who_ask_later_start_it_again(flights: SingleFlight[str], work: Wo
 def test_other_keys_do_not_wait(
     pool: ThreadPoolExecutor, flights: SingleFlight[str], work: Work
 ) -> None:
-    """Each has work of its own."""
+    """Each key has separate work."""
     outcomes = waiting(pool, flights, work, 0)
     assert flights.run("another key", lambda: "at once", PATIENCE) == "at once"
     work.may_end.set()
@@ -117,7 +117,7 @@ def traces(error: BaseException) -> list[Any]:
 def test_each_who_waits_gets_an_error_without_traces_of_the_other_request(
     pool: ThreadPoolExecutor, flights: SingleFlight[str], work: Work
 ) -> None:
-    """Nothing of one person's request stands in the report on another's."""
+    """A report on one request must not contain data of another."""
     work.error = RateLimited("too much", retry_after=7, dingtalk_code="90018", hint="wait")
     work.error.__cause__ = ValueError("the first one's own")
     work.error.add_note("the first one's own")

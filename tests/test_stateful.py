@@ -113,7 +113,7 @@ class SignIns(RuleBasedStateMachine):
         self.clock.stop()
 
     def new_process(self) -> Flask:
-        """Start a process of the site: the same secret, a memory of its own."""
+        """Start a process of the site: the same secret, a separate memory."""
         app = build_site(
             {
                 "SECRET_KEY": SECRET_KEY,

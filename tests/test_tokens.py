@@ -48,7 +48,7 @@ def test_a_call_goes_out_as_the_signed_in_user(
 
 
 def test_a_call_when_nobody_is_signed_in_is_login_required(app: Flask) -> None:
-    """With 401, for who has no guard on that view."""
+    """With 401, for views without a guard."""
     with app.test_request_context(), pytest.raises(LoginRequired) as caught:
         app.extensions["dingtalk"].get("/v1.0/contact/users/me")
     assert (caught.value.code, caught.value.error_code) == (401, "login_required")
@@ -887,7 +887,7 @@ def test_as_user_with_dead_tokens_is_login_required(
 def test_two_jobs_with_one_token_refresh_it_once(
     app: Flask, token_in_hand: DingTalkToken, simulator: DingTalkSimulator, later: Later
 ) -> None:
-    """Twenty at once, each with an object of its own."""
+    """Twenty at once, each with a separate object."""
     later(TWO_HOURS)
     users = [app.extensions["dingtalk"].as_user(token_in_hand) for _ in range(20)]
 

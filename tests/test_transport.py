@@ -45,7 +45,7 @@ def test_all_sign_ins_of_a_process_share_one_connection(
 def test_a_connection_that_dingtalk_closed_is_replaced_unnoticed(
     client: FlaskClient, simulator: DingTalkSimulator
 ) -> None:
-    """As its load balancer does after a while."""
+    """DingTalk's load balancer closes connections after a while."""
     simulator.sign_in(client, "zhang")
     simulator.close_connections()
     assert simulator.sign_in(client, "li").status_code == 302
@@ -56,7 +56,7 @@ def test_a_connection_that_dingtalk_closed_is_replaced_unnoticed(
 def test_each_app_has_connections_of_its_own(
     simulator: DingTalkSimulator, app: Flask, make_app: Any
 ) -> None:
-    """What belongs to one app is shared with no other."""
+    """Apps do not share connections."""
     for each in (app, make_app()):
         simulator.sign_in(each.test_client(), "zhang")
     assert simulator.connections == 2
@@ -96,7 +96,7 @@ def test_cookies_of_one_users_call_do_not_go_out_with_the_next(
 def test_credentials_in_a_netrc_file_are_not_sent(
     stub: StubDingTalk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What another tool left there is none of DingTalk's business."""
+    """They are for other programs."""
     (tmp_path / "netrc").write_text("machine localhost login me password mine\n")
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     sign_in_with(site_on(stub).test_client())
@@ -146,7 +146,7 @@ def test_an_answer_without_end_is_not_read_to_its_end(
 def test_a_compressed_answer_is_bounded_too(
     browser: FlaskClient, stub: StubDingTalk, compressed: bytes
 ) -> None:
-    """By what it would become."""
+    """The limit applies to the uncompressed answer."""
     stub.token = Answer(body=compressed, headers={"Content-Encoding": "gzip"})
     assert sign_in_with(browser).status_code == 502
 

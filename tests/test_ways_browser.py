@@ -34,7 +34,7 @@ PAGE = """<!doctype html>
 
 @dataclass
 class Site:
-    """A site of the test's own, served under an address that is known before it is built."""
+    """A site whose address is known before it is built."""
 
     simulator: DingTalkSimulator
     #: Where it is.
@@ -161,7 +161,7 @@ def visitor(visitor_with: Callable[..., Visitor]) -> Visitor:
 def test_scanning_leads_to_next(
     size: tuple[int, int], visitor_with: Callable[..., Visitor]
 ) -> None:
-    """Scanned and agreed to on the phone: signed in, and where one wanted to go."""
+    """After scanning and agreeing on the phone, the browser is signed in and at ``next``."""
     visitor = visitor_with(size)
     visitor.open("/report")
     expect(visitor.page.locator("iframe")).to_have_count(1)
@@ -174,7 +174,7 @@ def test_scanning_leads_to_next(
 
 
 def test_a_script_that_calls_back_twice_signs_in_once(site: Site, visitor: Visitor) -> None:
-    """As DingTalk's has been seen to do: the callback is loaded once, and the code sent once."""
+    """The callback is loaded once, and the code sent once."""
     site.simulator.application.qr_fires_twice = True
     visitor.open()
     visitor.scan()
@@ -195,7 +195,7 @@ def test_a_script_that_calls_back_twice_signs_in_once(site: Site, visitor: Visit
 def test_declining_is_told_in_place_and_a_new_code_works(
     visitor_with: Callable[..., Visitor], language: str, message: str, renew: str
 ) -> None:
-    """Whoever declined may think again, without leaving the page."""
+    """After declining, people can try again without leaving the page."""
     visitor = visitor_with(DESKTOP, language, expected=TOLD)
     visitor.open()
     visitor.scan()
@@ -209,7 +209,7 @@ def test_declining_is_told_in_place_and_a_new_code_works(
 
 
 def test_a_page_left_open_renews_its_code_and_scanning_still_works(visitor: Visitor) -> None:
-    """Before the sign-in that it began has ended; the old one would be refused by then."""
+    """It renews the code before its state expires."""
     visitor.page.clock.install()
     visitor.open()
     frame = visitor.page.locator("iframe")
@@ -268,7 +268,7 @@ def test_a_page_that_the_site_knows_nothing_of_any_more_is_loaded_again(
 def test_looking_at_the_page_again_does_not_disturb_who_is_about_to_agree(
     site: Site, visitor: Visitor
 ) -> None:
-    """The state is another one by then, and the code still the one that was scanned."""
+    """The page has a new state, but still shows the code that was scanned."""
     site.build(DINGTALK_LOGIN_PAGE=True, DINGTALK_STATE_LIFETIME=100)
     visitor.page.clock.install()
     visitor.open()
@@ -292,7 +292,7 @@ CREDULOUS = """window.DTFrameLogin = (frame, login, success, error) => {
 
 
 def test_a_code_that_another_window_sends_signs_nobody_in(site: Site, visitor: Visitor) -> None:
-    """It would be somebody else's account; what belongs to the code of this page still counts."""
+    """It could be an attacker's account; the page's own code still works."""
     visitor.page.route("**/ddlogin.js", lambda route: route.fulfill(body=CREDULOUS))
     visitor.open()
     place = visitor.page.locator(".dingtalk-qr-frame")
@@ -329,7 +329,7 @@ def test_a_script_of_dingtalks_that_breaks_leaves_the_button(
 
 
 def test_everything_that_wants_another_state_at_once_asks_once(visitor: Visitor) -> None:
-    """As when a computer wakes up: each answer brings a cookie, and the last one counts."""
+    """When a computer wakes up, several events ask for a new state at once."""
     visitor.page.clock.install()
     visitor.open()
     frame = visitor.page.locator("iframe")
@@ -587,7 +587,7 @@ def tab_to(visitor: Visitor, target: Locator) -> None:
 def test_the_keyboard_alone_leads_in(
     visitor_with: Callable[..., Visitor], colors: Literal["light", "dark"]
 ) -> None:
-    """Past the code to the button, and one sees where one is."""
+    """The Tab key reaches the button, and the focus is visible."""
     visitor = visitor_with(colors=colors)
     visitor.open()
     expect(visitor.frame.locator("button").first).to_be_visible()

@@ -178,7 +178,7 @@ def test_a_token_with_harmless_surprises_is_good(
 def test_a_profile_without_identity_signs_nobody_in(
     browser: FlaskClient, stub: StubDingTalk, change: dict[str, Any]
 ) -> None:
-    """The rest of it identifies nobody."""
+    """Nothing else in it identifies a person."""
     stub.user = Answer(PROFILE | change)
     assert sign_in_with(browser).status_code == 502
     assert browser.get("/").text == "nobody"
@@ -341,7 +341,7 @@ def test_an_error_of_the_old_kind_is_recognised_in_every_spelling_of_its_keys(
 def test_wrong_credentials_are_recognised_at_both_endpoints(
     stub: StubDingTalk, code: str, members_only: bool
 ) -> None:
-    """Each has a code of its own for them; which one is not said."""
+    """Each uses a different code."""
 
     def refuse(asked: Asked) -> Answer:
         wanted = "/v1.0/oauth2/accessToken" if members_only else "/v1.0/oauth2/userAccessToken"
@@ -358,7 +358,7 @@ def test_wrong_credentials_are_recognised_at_both_endpoints(
 def test_a_profile_without_union_id_has_a_hint_of_its_own(
     browser: FlaskClient, stub: StubDingTalk, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A scope that helped somebody, and not that something else answered."""
+    """The hint names a scope, and does not blame a proxy."""
     stub.user = Answer({name: value for name, value in PROFILE.items() if name != "unionId"})
     sign_in_with(browser)
     assert "openid corpid" in caplog.text
@@ -479,7 +479,7 @@ def test_whatever_dingtalk_sends_ends_in_a_sign_in_or_on_a_page(
     statuses: tuple[int, int],
     good: bool,
 ) -> None:
-    """Nobody is half signed in, and no page breaks on what was let in."""
+    """Nobody is half signed in, and no page fails because of accepted data."""
     stub, app = lasting
     # Half of the time the token is good, so that the profile has its turn.
     stub.token = Answer(TOKEN) if good else Answer(token, statuses[0])

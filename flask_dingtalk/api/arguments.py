@@ -1,4 +1,4 @@
-"""What a site may hand over for a call of its own; loads nothing, so that it can be asked early."""
+"""The arguments that a site may pass to its own calls; imports nothing heavy, for early checks."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ _HOST_HEADER: Final = re.compile(r"(?:127\.0\.0\.1|localhost|\[::1\])(?::\d*)?",
 def is_loopback_host_header(value: str) -> bool:
     """Tell whether a ``Host`` header names this machine, with any port.
 
-    A page can point a name of its own at 127.0.0.1 (DNS rebinding) and then read what it finds
-    there. Its browser still sends that name as ``Host``.
+    A website can point its own name at 127.0.0.1 (DNS rebinding) and then read what is served
+    there. The browser still sends that name as ``Host``.
     """
     return _HOST_HEADER.fullmatch(value) is not None
