@@ -50,7 +50,7 @@ class Settings:
     exclusive_login: bool = False
     exclusive_corp_id: str | None = None
     allowed_corp_ids: frozenset[str] | None = None
-    trusted_origins: frozenset[str] = frozenset()
+    trusted_origins: tuple[str, ...] = ()
     login_redirect: str = "/"
     logout_redirect: str = "/"
     login_page: bool = False
@@ -274,8 +274,8 @@ def _corp_ids(name: str, value: Any) -> frozenset[str]:
     return corp_ids
 
 
-def _origins(name: str, value: Any) -> frozenset[str]:
-    return frozenset(_origin(name, text) for text in _texts(name, value, "origins"))
+def _origins(name: str, value: Any) -> tuple[str, ...]:
+    return tuple(sorted(_origin(name, text) for text in _texts(name, value, "origins")))
 
 
 def _origin(name: str, text: str) -> str:
