@@ -297,8 +297,8 @@ def renew_state(state: Secret) -> tuple[str, float]:
 
     It is ``state`` itself as long as this browser knows it and half of its life is left, else one
     that takes its place. It leads where the old one led only if this browser knew that: whoever
-    else holds a state must not learn its target. Raises ``InvalidState`` for anything but a state of
-    this application, and what ``begin`` raises.
+    else holds a state must not learn its target. Raises ``InvalidState`` for anything else than a
+    state of this application, and what ``begin`` raises.
     """
     opened = _opened(state)
     lifetime = app_state().settings.state_lifetime

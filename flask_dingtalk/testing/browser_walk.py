@@ -85,11 +85,13 @@ class BrowserWalk:
             root = str(client.application.config["APPLICATION_ROOT"]).rstrip("/")
         else:
             root = urlsplit(base_url).path.rstrip("/")
-        login = client.get(login_path, query_string=query, base_url=base_url)
+        # Only a navigation begins a sign-in, whatever the client asks for otherwise.
+        accept = {"Accept": "text/html"}
+        login = client.get(login_path, query_string=query, base_url=base_url, headers=accept)
         if login.status_code == 200:
             # The site's own login page: its button leads to DingTalk.
             button = _Page(login.text).button.removeprefix(root)
-            login = client.get(button or login_path, base_url=base_url)
+            login = client.get(button or login_path, base_url=base_url, headers=accept)
         location = login.location or ""
         if not location.startswith(f"{self._url}/oauth2/"):
             raise SimulatorError(self._explain(login, login_path))
