@@ -20,6 +20,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
+    initialize,
     invariant,
     precondition,
     rule,
@@ -227,6 +228,12 @@ class SignIns(RuleBasedStateMachine):
             self.saw[attempt.state] = {process}
         return response, after
 
+    @initialize(person=people, process=processes)
+    def begin_with_somebody(self, person: str, process: int) -> None:
+        """Have somebody signed in, and a sign-in under way."""
+        self.sign_in("one", person, process)
+        self.begin_sign_in("two", person, process)
+
     # --- Honest people ---------------------------------------------------------------------------
 
     @rule(browser=browsers, person=people, process=processes)
@@ -327,43 +334,37 @@ class SignIns(RuleBasedStateMachine):
     def send_victim_to_own_callback(self, browser: str, process: int) -> None:
         """Have a visitor load the callback of the attacker's own sign-in."""
         attempt = self.begin(process, _MALLORY, _MALLORYS_ACCOUNT)
-        _, self.cookies[browser] = self.call_back(
-            process, self.cookies[browser], browser, attempt.state, attempt.code, None
-        )
+        self.attack(process, browser, attempt.state, attempt.code)
 
     @precondition(lambda self: self.attempts)
-    @rule(index=indices, process=processes)
-    def load_stolen_callback(self, index: int, process: int) -> None:
-        """Load a victim's callback, state and code and all, in the attacker's browser."""
-        attempt = self.attempts[-1 - index % len(self.attempts)]
-        _, self.cookies[_MALLORY] = self.call_back(
-            process, self.cookies[_MALLORY], _MALLORY, attempt.state, attempt.code, None
-        )
-
-    @precondition(lambda self: any(attempt.is_spent for attempt in self.attempts))
-    @rule(index=indices, process=processes, sends_victim=st.booleans())
-    def mix_used_and_own(self, index: int, process: int, sends_victim: bool) -> None:
-        """Join a used code to the attacker's state, or a used state to the attacker's code."""
-        spent = [attempt for attempt in self.attempts if attempt.is_spent]
-        attempt = spent[-1 - index % len(spent)]
-        if sends_victim and process not in self.saw[attempt.state]:
-            # It goes by the cookie alone, which an old answer may have set back: without a store, a
-            # used state is known where it was used.
+    @rule(
+        index=indices,
+        process=processes,
+        way=st.sampled_from(["stolen callback", "renewed state", "used code", "used state"]),
+    )
+    def use_stolen_secrets(self, index: int, process: int, way: str) -> None:
+        """Use the state and the code of somebody else's sign-in, and mix them with own ones."""
+        used = [attempt for attempt in self.attempts if attempt.is_spent]
+        free = [attempt for attempt in self.attempts if not attempt.is_spent]
+        chosen = used if way.startswith("used") else free
+        if not chosen:
             return
-        own = self.begin(process, _MALLORY, _MALLORYS_ACCOUNT)
-        if sends_victim:
-            browser, state, code = attempt.browser, attempt.state, own.code
-        else:
-            browser, state, code = _MALLORY, own.state, attempt.code
-        _, self.cookies[browser] = self.call_back(
-            process, self.cookies[browser], browser, state, code, None
-        )
+        attempt = chosen[-1 - index % len(chosen)]
+        if way == "stolen callback":
+            self.attack(process, _MALLORY, attempt.state, attempt.code)
+        elif way == "used code":
+            own = self.begin(process, _MALLORY, _MALLORYS_ACCOUNT)
+            self.attack(process, _MALLORY, own.state, attempt.code)
+        elif way == "renewed state":
+            self.renew_stolen_state(process, attempt)
+        elif process in self.saw[attempt.state]:
+            # Elsewhere it goes by the cookie alone, which an old answer may have set back: without
+            # a store, a used state is known where it was used.
+            own = self.begin(process, _MALLORY, _MALLORYS_ACCOUNT)
+            self.attack(process, attempt.browser, attempt.state, own.code)
 
-    @precondition(lambda self: self.attempts)
-    @rule(index=indices, process=processes, browser=browsers)
-    def renew_stolen_state(self, index: int, process: int, browser: str) -> None:
-        """Renew a victim's state in the attacker's browser; it is the attacker's own then."""
-        attempt = self.attempts[-1 - index % len(self.attempts)]
+    def renew_stolen_state(self, process: int, attempt: Attempt) -> None:
+        """Renew a victim's state in the attacker's browser: what comes back is the attacker's."""
         response, self.cookies[_MALLORY] = self.load(
             process,
             self.cookies[_MALLORY],
@@ -373,13 +374,16 @@ class SignIns(RuleBasedStateMachine):
         )
         assert response.json is not None
         state = response.json["state"]
-        assert state != attempt.state
         code = self.simulator.authorization_code(_MALLORYS_ACCOUNT)
-        _, self.cookies[browser] = self.call_back(
-            process, self.cookies[browser], browser, state, code, None
-        )
+        self.attack(process, attempt.browser, state, code)
         _, self.cookies[_MALLORY] = self.call_back(
             process, self.cookies[_MALLORY], _MALLORY, state, code, _MALLORYS_ACCOUNT
+        )
+
+    def attack(self, process: int, browser: str, state: str, code: str) -> None:
+        """Load a callback by which nobody may be signed in."""
+        _, self.cookies[browser] = self.call_back(
+            process, self.cookies[browser], browser, state, code, None
         )
 
     # --- The world -------------------------------------------------------------------------------
@@ -389,20 +393,15 @@ class SignIns(RuleBasedStateMachine):
         """Let time pass: states, checks, tokens and sign-ins age."""
         self.moved.shift(seconds)
 
-    @precondition(lambda self: len(self.left_at) < 2)
     @rule(person=people)
-    def leave(self, person: str) -> None:
-        """Leave the organisation."""
-        if person not in self.left_at:
+    def leave_or_join_again(self, person: str) -> None:
+        """Leave the organisation, or join it again; sign-ins that ended stay so."""
+        if self.left_at:
+            person, _ = self.left_at.popitem()
+            self.simulator.join(person)
+        else:
             self.simulator.leave(person)
             self.left_at[person] = self.now()
-
-    @precondition(lambda self: self.left_at)
-    @rule()
-    def join_again(self) -> None:
-        """Join it again; sign-ins that ended stay so."""
-        person, _ = self.left_at.popitem()
-        self.simulator.join(person)
 
     @rule(process=processes)
     def restart(self, process: int) -> None:
@@ -449,7 +448,7 @@ def test_nobody_is_ever_somebody_else(simulator: DingTalkSimulator) -> None:
         machine,
         settings=settings(
             max_examples=int(_EXAMPLES or 30),
-            stateful_step_count=30,
+            stateful_step_count=25,
             derandomize=_EXAMPLES is None,
             database=None,
             deadline=None,
