@@ -31,7 +31,7 @@ from flask_dingtalk import (
     template_globals,
     token_rotations,
 )
-from flask_dingtalk.api import adapter, directory, transport, wire
+from flask_dingtalk.api import directory, http, transport, wire
 from flask_dingtalk.api.employee import Employee, Role
 from flask_dingtalk.api.error_codes import OLD_API
 from flask_dingtalk.api.models import DingTalkUser
@@ -366,7 +366,7 @@ def test_the_documented_limits_are_those_of_the_code(readme: Path) -> None:
     ):
         assert f"{limit:,}" in text
     assert re.search(rf"(up to|最多) {session._MAX_STATES} ", text)
-    assert f"{adapter.MAX_RESPONSE_BYTES // 2**20} MiB" in text
+    assert f"{http.MAX_RESPONSE_BYTES // 2**20} MiB" in text
 
 
 @pytest.mark.parametrize("readme", READMES)
