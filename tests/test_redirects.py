@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from flask_dingtalk.redirects import local_target
+from flask_dingtalk.redirects import local_target, trusted_target
 from flask_dingtalk.testing import DingTalkSimulator
 
 from .helpers import come_back, start
@@ -173,6 +173,18 @@ def test_no_address_leads_a_browser_to_another_origin(target: str) -> None:
         parts = urlsplit(urljoin(ORIGIN + "/dingtalk/callback", as_a_browser_reads(seen)))
         assert f"{parts.scheme}://{parts.netloc}" == ORIGIN
     assert local.startswith("/")
+
+
+@given(TARGETS)
+@settings(max_examples=1500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_no_address_on_a_trusted_origin_leads_a_browser_to_another_one(target: str) -> None:
+    """Wherever the browser that follows it is."""
+    trusted = trusted_target(ORIGIN + target, [ORIGIN])
+    if trusted is None:
+        return
+    for seen in (trusted, ORIGIN + unquote(trusted.removeprefix(ORIGIN))):
+        parts = urlsplit(urljoin("https://auth.example.com/x", as_a_browser_reads(seen)))
+        assert f"{parts.scheme}://{parts.netloc}" == ORIGIN
 
 
 @given(TARGETS)

@@ -400,13 +400,17 @@ def test_a_page_out_of_sight_renews_its_code_when_it_is_looked_at(visitor: Visit
     visitor.page.evaluate(look, True)
     visitor.page.clock.fast_forward(599_000)
     for _ in range(5):
-        visitor.page.request.get(f"{visitor.site.address}/dingtalk/login?via=redirect")
+        visitor.page.request.get(
+            f"{visitor.site.address}/dingtalk/login?via=redirect", headers={"Accept": "text/html"}
+        )
     assert "state" not in renewals
     visitor.page.evaluate(look, False)
     expect(frame).not_to_have_attribute("src", first)
     visitor.scan()
     visitor.decide()
-    visitor.is_signed_in()
+    # Where it was to lead went with the old state.
+    visitor.is_at("/")
+    expect(visitor.page.locator("body")).to_have_text("张三")
 
 
 def test_a_code_that_dingtalk_let_expire_is_renewed_by_dingtalk(
