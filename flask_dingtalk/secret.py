@@ -49,6 +49,8 @@ def without_inner_frames(function: Callable[Arguments, Result]) -> Callable[Argu
         except BaseException as error:
             _cut(error)
             leaving = error
+        # This frame stays on the traceback, and what it was given may hold a secret.
+        del args, kwargs
         # Out here, so that Python does not make it its own context again.
         try:
             raise leaving

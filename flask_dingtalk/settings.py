@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 
 from .api import wire
 from .errors import ConfigurationError
+from .secret import without_inner_frames
 from .redirects import origin_of
 
 _PREFIX: Final = "DINGTALK_"
@@ -57,7 +58,7 @@ class Settings:
     exclusive_login: Annotated[bool, _flag] = False
     exclusive_corp_id: Annotated[str | None, _corp_id] = None
     allowed_corp_ids: Annotated[frozenset[str] | None, _corp_ids] = None
-    trusted_origins: Annotated[frozenset[str], _origins] = frozenset()
+    trusted_origins: Annotated[tuple[str, ...], _origins] = ()
     login_redirect: Annotated[str, _landing] = "/"
     logout_redirect: Annotated[str, _landing] = "/"
     login_page: Annotated[bool, _flag] = False
@@ -87,6 +88,7 @@ class Settings:
         return self.members_only is None and self.allowed_corp_ids is None
 
     @classmethod
+    @without_inner_frames
     def from_config(cls, config: Mapping[str, Any]) -> Self:
         """Read the settings from a Flask config; ``None`` counts as not set.
 
@@ -160,9 +162,10 @@ def _refuse_misspelt_names(config: Mapping[str, Any]) -> None:
     If ``DINGTALK_ONLY_MEMBERS`` were ignored, the site would be open to everybody.
     """
     for name in config:
-        if name in _COMING:
+        if name in _COMING and config[name] is not None:
             _refuse(name, "is not supported by this version", "remove it")
-        if name.startswith(_PREFIX) and name.removeprefix(_PREFIX).lower() not in _READERS:
+        known = name.removeprefix(_PREFIX).lower() in _READERS or name in _COMING
+        if name.startswith(_PREFIX) and not known:
             meant = _resembled(name.removeprefix(_PREFIX))
             if meant is not None:
                 _refuse(
@@ -176,7 +179,8 @@ def _resembled(name: str) -> str | None:
     """Return the setting that ``name`` resembles, by its letters or by its words in any order."""
     words = sorted(name.split("_"))
     best, best_likeness = None, 0.0
-    for known in (reader.upper() for reader in _READERS):
+    coming = (name.removeprefix(_PREFIX) for name in _COMING)
+    for known in (*map(str.upper, _READERS), *coming):
         known_words = sorted(known.split("_"))
         likeness = max(
             SequenceMatcher(None, name, known).ratio(),
@@ -285,8 +289,8 @@ def _corp_ids(name: str, value: Any) -> frozenset[str]:
     return corp_ids
 
 
-def _origins(name: str, value: Any) -> frozenset[str]:
-    return frozenset(_origin(name, text) for text in _texts(name, value, "origins"))
+def _origins(name: str, value: Any) -> tuple[str, ...]:
+    return tuple(sorted({_origin(name, text) for text in _texts(name, value, "origins")}))
 
 
 def _origin(name: str, text: str) -> str:
