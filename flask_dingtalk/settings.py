@@ -22,8 +22,8 @@ from urllib.parse import urlsplit
 
 from .api import wire
 from .errors import ConfigurationError
-from .secret import without_inner_frames
 from .redirects import origin_of
+from .secret import without_inner_frames
 
 _PREFIX: Final = "DINGTALK_"
 _WHERE_CREDENTIALS: Final = (

@@ -131,7 +131,9 @@ def _exempt_from_csrf_protect(endpoint: str | None, values: dict[str, Any] | Non
     """
     flask_wtf = sys.modules.get("flask_wtf.csrf")
     protect = current_app.extensions.get("csrf")
-    if flask_wtf is not None and isinstance(protect, flask_wtf.CSRFProtect):
+    if flask_wtf is None or protect is None:
+        return
+    if isinstance(protect, flask_wtf.CSRFProtect):
         protect.exempt(current_app.blueprints["dingtalk"])
 
 

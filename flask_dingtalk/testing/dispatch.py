@@ -114,9 +114,9 @@ class Dispatcher:
             response = None
             try:
                 response = self._answer_or_fail(host, name, request, arguments)
+                return response
             finally:
                 self._record(host, name, request, connection, response)
-            return response
 
     def _match(self, path: str, method: str) -> tuple[str, Mapping[str, Any]]:
         """Return the name of an endpoint and the variables of its path; no name if none fits."""
