@@ -738,7 +738,7 @@ def test_who_is_no_member_is_refused_inside_the_client_and_may_be_somebody_else(
     phone.open()
     expect(phone.page.locator("small")).to_have_text("organisation_not_allowed")
     assert phone.page.request.get(f"{site.address}/").text() == "nobody"
-    phone.page.get_by_role("link", name="重试").click()
+    phone.page.get_by_role("link", name="更换账号登录").click()
     phone.is_at_dingtalk()
     phone.go_through_dingtalks_pages()
     phone.is_signed_in()
