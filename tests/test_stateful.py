@@ -268,7 +268,7 @@ class SignIns(RuleBasedStateMachine):
         """Load the callback of a sign-in that was begun, perhaps once more."""
         attempt = self.attempts[-1 - index % len(self.attempts)]
         if throttled is not None:
-            self.simulator.fail(throttled, throttled=True)
+            self.simulator.fail(throttled, throttled=True, times=None)
         browser = attempt.browser
         _, self.cookies[browser] = self.finish(attempt, process, self.cookies[browser])
         self.simulator.clear_failures()
@@ -280,8 +280,9 @@ class SignIns(RuleBasedStateMachine):
     def give_way(self, browser: str, process: int, turn: list[str]) -> None:
         """Have DingTalk throttle one person half way; then another one signs in."""
         attempt = self.begin(process, browser, turn[0])
-        self.simulator.fail("users/me", throttled=True)
-        _, self.cookies[browser] = self.finish(attempt, process, self.cookies[browser])
+        self.simulator.fail("users/me", throttled=True, times=None)
+        response, self.cookies[browser] = self.finish(attempt, process, self.cookies[browser])
+        assert response.status_code == 503
         self.simulator.clear_failures()
         self.moved.shift(61)
         self.sign_in(browser, turn[1], process)
@@ -350,34 +351,41 @@ class SignIns(RuleBasedStateMachine):
         attempt = self.begin(process, _MALLORY, _MALLORYS_ACCOUNT)
         self.attack(process, browser, attempt.state, attempt.code)
 
-    @precondition(lambda self: self.attempts)
-    @rule(
-        index=indices,
-        process=processes,
-        way=st.sampled_from(["stolen callback", "renewed state", "used code", "used state"]),
-    )
-    def use_stolen_secrets(self, index: int, process: int, way: str) -> None:
-        """Use the state and the code of somebody else's sign-in, and mix them with own ones."""
-        used = [attempt for attempt in self.attempts if attempt.is_spent]
-        free = [attempt for attempt in self.attempts if not attempt.is_spent]
-        chosen = used if way.startswith("used") else free
-        if not chosen:
-            return
-        attempt = chosen[-1 - index % len(chosen)]
-        if way == "stolen callback":
-            self.attack(process, _MALLORY, attempt.state, attempt.code)
-        elif way == "used code":
-            own = self.begin(process, _MALLORY, _MALLORYS_ACCOUNT)
-            self.attack(process, _MALLORY, own.state, attempt.code)
-        elif way == "renewed state":
+    @rule(browser=browsers, person=people, process=processes, renews=st.booleans())
+    def use_stolen_callback(self, browser: str, person: str, process: int, renews: bool) -> None:
+        """Be quicker than a visitor with what DingTalk sent back to them, or renew their state."""
+        attempt = self.begin(process, browser, person)
+        self.attempts.append(attempt)
+        if renews:
             self.renew_stolen_state(process, attempt)
-        elif self.saw[attempt.state]:
-            # A late answer has set the cookie back. In another process that would do: without a
-            # store, a used state is known where it was used.
-            (process,) = self.saw[attempt.state]
+        else:
+            self.attack(process, _MALLORY, attempt.state, attempt.code)
+
+    @precondition(lambda self: any(attempt.is_spent for attempt in self.attempts))
+    @rule(index=indices, process=processes)
+    def use_spent_code(self, index: int, process: int) -> None:
+        """Join a code that was used to a state of the attacker's own."""
+        attempt = self.spent(index)
+        own = self.begin(process, _MALLORY, _MALLORYS_ACCOUNT)
+        self.attack(process, _MALLORY, own.state, attempt.code)
+
+    @precondition(lambda self: any(attempt.is_spent for attempt in self.attempts))
+    @rule(index=indices)
+    def use_spent_state(self, index: int) -> None:
+        """Join a code of the attacker's own to a state that was used; the cookie was set back.
+
+        In another process that would do: without a store, a used state is known where it was used.
+        """
+        attempt = self.spent(index)
+        for process in self.saw[attempt.state]:
             self.cookies[attempt.browser] = attempt.cookie
             own = self.begin(process, _MALLORY, _MALLORYS_ACCOUNT)
             self.attack(process, attempt.browser, attempt.state, own.code)
+
+    def spent(self, index: int) -> Attempt:
+        """Choose a sign-in that succeeded."""
+        spent = [attempt for attempt in self.attempts if attempt.is_spent]
+        return spent[-1 - index % len(spent)]
 
     def renew_stolen_state(self, process: int, attempt: Attempt) -> None:
         """Renew a victim's state in the attacker's browser: what comes back is the attacker's."""
@@ -416,15 +424,20 @@ class SignIns(RuleBasedStateMachine):
         for browser in _BROWSERS:
             self.look(browser, "/report", process)
 
-    @rule(person=people)
-    def leave_or_join_again(self, person: str) -> None:
-        """Leave the organisation, or join it again; sign-ins that ended stay so."""
-        if self.left_at:
-            person, _ = self.left_at.popitem()
-            self.simulator.join(person)
-        else:
+    @rule(person=people, process=processes)
+    def leave_and_be_checked(self, person: str, process: int) -> None:
+        """Leave the organisation; at the next check that is noticed."""
+        if person not in self.left_at:
             self.simulator.leave(person)
             self.left_at[person] = self.now()
+        self.check_everybody(process)
+
+    @precondition(lambda self: self.left_at)
+    @rule()
+    def join_again(self) -> None:
+        """Join the organisation again; sign-ins that ended stay so."""
+        while self.left_at:
+            self.simulator.join(self.left_at.popitem()[0])
 
     @rule(process=processes)
     def restart(self, process: int) -> None:
@@ -471,7 +484,7 @@ def test_nobody_is_ever_somebody_else(simulator: DingTalkSimulator) -> None:
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=int(_EXAMPLES or 30),
+            max_examples=int(_EXAMPLES or 40),
             stateful_step_count=25,
             derandomize=_EXAMPLES is None,
             database=None,
