@@ -342,9 +342,9 @@ def take(state: Secret | None, code: Secret | None) -> Attempt:
     claim = callbacks.claim(nonce, digest)
     if claim is Claim.USED:
         raise _invalid("a state that was used before", target)
-    # This process may know more than the cookie, which is older.
+    # Another process may have come further than this one, and this one further than an old cookie.
     progress = callbacks.progress(nonce)
-    if saved is not None and progress == Progress():
+    if saved is not None and progress.token is None:
         progress = saved.progress
     return replace(attempt, claim=claim, progress=progress)
 

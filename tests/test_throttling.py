@@ -79,6 +79,25 @@ def test_another_process_goes_on_as_well(
     assert elsewhere.get("/").text == "张三"
 
 
+def test_two_processes_may_take_turns_at_one_sign_in(
+    make_app: AppFactory, simulator: DingTalkSimulator
+) -> None:
+    """The one that begins is throttled at the exchange, the other one at the profile."""
+    one, other = make_app().test_client(), make_app().test_client()
+    state, code = start(one, "/report"), simulator.authorization_code("zhang")
+    simulator.fail("userAccessToken", throttled=True)
+    simulator.fail("users/me", throttled=True)
+    browsers = [one, other, one]
+    answers = []
+    for browser, after in zip(browsers, [other, one, one], strict=True):
+        answers.append(come_back(browser, state, code))
+        cookie = browser.get_cookie("session")
+        assert cookie is not None
+        after.set_cookie("session", cookie.value)
+    assert [answer.status_code for answer in answers] == [503, 503, 302]
+    assert called(simulator).count("authorization_code") == 2
+
+
 def test_a_visitor_who_reloads_at_once_gets_in_as_soon_as_dingtalk_lets_them(
     client: FlaskClient, simulator: DingTalkSimulator
 ) -> None:
