@@ -28,10 +28,8 @@ _SPEED_UP: Final = 0.04
 _FORGET_AFTER: Final = 60.0
 #: Seconds after which the last turn is given; everybody later gets the same one.
 _LAST_TURN: Final = 60.0
-#: Seconds for which a thread waits until a call may be sent; others come back later.
-_PATIENCE: Final = 0.25
-#: The same while nobody else waits.
-_QUIET_PATIENCE: Final = 0.5
+#: Seconds for which a thread waits until a call may be sent, at most.
+_PATIENCE: Final = 0.5
 #: Seconds over which accepted calls are counted.
 _WINDOW: Final = 1.0
 
@@ -64,14 +62,15 @@ class Pace:
                 return Reservation(call_at=now)
             interval = 1 / self._rate
             call_at = max(now, self._next_call)
-            nobody_waits = self._next_turn <= now
             may_call = (
-                nobody_waits
+                # Nobody waits for a turn.
+                self._next_turn <= now
                 or (turn is not None and turn <= now)
                 # A call was left unused: the queue of another process may be longer than ours.
                 or self._next_call + interval <= now
             )
-            if may_call and call_at - now <= (_QUIET_PATIENCE if nobody_waits else _PATIENCE):
+            # For one interval: then no more than one thread sleeps, however fast the pace.
+            if may_call and call_at - now <= min(interval, _PATIENCE):
                 self._next_call = call_at + interval
                 return Reservation(call_at=call_at)
             if turn is None:

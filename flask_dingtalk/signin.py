@@ -49,7 +49,7 @@ LoginHook = Callable[[DingTalkUser, Any], Any]
 _MAX_CODE_LENGTH: Final = 256
 _MAX_LOGGED_LENGTH: Final = 200
 #: Seconds after which a waiting page reloads before its turn: there may be room already.
-_LONGEST_WAIT: Final = 6
+_LONGEST_WAIT: Final = 8
 _NO_CODE: Final = "somebody changed the address, or something between DingTalk and this site did"
 _NO_IN_APP_CODE: Final = (
     "对应企业没有…微应用 means that no application of that organisation has this domain: give the "
