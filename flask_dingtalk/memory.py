@@ -167,7 +167,8 @@ class Callbacks:
             if load.over.is_set():
                 if load.result is not Claim._FREE:
                     return load.result
-                self._loads[nonce] = replace(load, over=threading.Event(), result=Claim.USED)
+                # A fresh one: whoever waited for the load before still holds that one.
+                self._loads[nonce] = _Load(code_digest, load.forget_at, progress=load.progress)
                 return Claim.FIRST
             if load.has_waiter:
                 return Claim.BUSY
