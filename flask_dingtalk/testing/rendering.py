@@ -9,7 +9,9 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader
 from werkzeug.wrappers import Request, Response
 
-from .texts import LANGUAGES, text
+from ..messages import Language
+from ..responses import accepted_language
+from .texts import text
 from .world import World
 
 
@@ -39,9 +41,9 @@ class Renderer:
     def __init__(self, world: World) -> None:
         self._world = world
 
-    def language(self, request: Request) -> str:
-        """Return ``en`` or ``zh``, whichever the browser prefers."""
-        return request.accept_languages.best_match(LANGUAGES, "en")
+    def language(self, request: Request) -> Language:
+        """Return the language that the browser prefers."""
+        return accepted_language(request.environ)
 
     def translator(self, request: Request) -> Callable[..., str]:
         """Return a function that looks up a text in the browser's language."""
