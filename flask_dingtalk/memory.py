@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .api.models import DingTalkToken
     from .login import Login, Outcome
 
-#: Ended logins that a process remembers; see ``interface.md``, Session.
+#: Ended logins that a process remembers.
 _ENDED: Final = 10_000
 #: Logins of which a process knows a version newer than some sessions do.
 _NEWEST: Final = 2048
