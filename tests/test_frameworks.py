@@ -18,6 +18,9 @@ from flask_dingtalk.testing import DingTalkSimulator
 from .helpers import IN_CLIENT, SECRET_KEY, start
 from .markup import tags, with_attribute
 
+#: The frameworks for the oldest Flask define their schemas as newer versions advise against.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
 PAGE = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8", "Accept-Language": "en"}
 SCRIPT = {"Accept": "application/json"}
 #: The forms that a site may sign out with: the button, and that of the README.
