@@ -37,6 +37,9 @@ from flask_dingtalk.testing import DingTalkSimulator
 
 from .helpers import come_back, copy_browser, sign_in_with, start
 
+#: Flask-Login asks for the time in a way that Python 3.12 advises against.
+pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")
+
 
 @pytest.fixture
 def dingtalk(app: Flask) -> DingTalk:
