@@ -210,6 +210,7 @@ def test_a_waiting_sign_in_has_not_failed(
 # --- A rush --------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_of_a_rush_everybody_gets_in_without_starting_over(
     app: Flask, simulator: DingTalkSimulator
 ) -> None:
