@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, Final
 
 from werkzeug.exceptions import HTTPException
@@ -58,6 +59,14 @@ class PageVisit:
     status: int | None
 
 
+@cache
+def _url_map(endpoints: tuple[tuple[str, str, str], ...]) -> Map:
+    """Return the URL map of endpoints (name, method, path); compiling it takes a while."""
+    rules = [Rule(path, endpoint=name, methods=[method]) for name, method, path in endpoints]
+    # DingTalk redirects no path that is almost right.
+    return Map(rules, strict_slashes=False, merge_slashes=False, redirect_defaults=False)
+
+
 class Dispatcher:
     """Answers all requests, one at a time."""
 
@@ -73,7 +82,7 @@ class Dispatcher:
         self._new_api = new_api.NewApi(world, self.grants)
         self._old_api = old_api.OldApi(world, self.grants)
         self._host_of: dict[str, Host] = {}
-        rules: list[Rule] = []
+        endpoints_of_all: list[tuple[str, str, str]] = []
         tables: dict[Host, Mapping[str, tuple[str, str, object]]] = {
             "new_api": self._new_api.endpoints,
             "old_api": self._old_api.endpoints,
@@ -82,10 +91,8 @@ class Dispatcher:
         for host, endpoints in tables.items():
             for name, (method, path, _) in endpoints.items():
                 self._host_of[name] = host
-                rules.append(Rule(path, endpoint=name, methods=[method]))
-        # DingTalk redirects no path that is almost right.
-        routes = Map(rules, strict_slashes=False, merge_slashes=False, redirect_defaults=False)
-        self._routes = routes.bind("localhost")
+                endpoints_of_all.append((name, method, path))
+        self._routes = _url_map(tuple(endpoints_of_all)).bind("localhost")
 
     def endpoint(self, name_or_path: str) -> str:
         """Return the short name of an endpoint; the text of `ValueError` lists all of them."""
