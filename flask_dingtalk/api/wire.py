@@ -231,3 +231,73 @@ BAN_STATUS: Final = "status"
 BAN_STATUS_VALUE: Final = 1111
 #: A ban lasts five minutes.
 BAN_SECONDS: Final = 300
+
+# --- Events, pushed by HTTP [callback-event-message-body-encryption-and-decryption] ---------------
+
+#: Both come with one value; the documents show one or the other.
+PUSH_SIGNATURES: Final = ("msg_signature", "signature")
+#: Milliseconds of Unix time, as text.
+PUSH_TIMESTAMP: Final = "timestamp"
+PUSH_NONCE: Final = "nonce"
+PUSH_ENCRYPTED: Final = "encrypt"
+#: What an answer has to say, encrypted; without it, the event is sent again.
+PUSH_SUCCESS: Final = "success"
+PUSH_REPLY_SIGNATURE: Final = "msg_signature"
+#: With a capital S, unlike the parameter.
+PUSH_REPLY_TIMESTAMP: Final = "timeStamp"
+PUSH_REPLY_NONCE: Final = "nonce"
+
+# --- What an event says ---------------------------------------------------------------------------
+
+# By HTTP these stand beside the event's own fields, in one of two spellings; read them in any case.
+EVENT_TYPE: Final = "EventType"
+EVENT_CORP_ID: Final = "CorpId"
+EVENT_ID: Final = "eventId"
+#: Milliseconds of Unix time, as a number or as text.
+EVENT_TIMES: Final = ("EventTime", "TimeStamp")
+# By Stream they stand in the headers of the frame.
+STREAM_EVENT_TYPE: Final = "eventType"
+STREAM_EVENT_CORP_ID: Final = "eventCorpId"
+STREAM_EVENT_ID: Final = "eventId"
+STREAM_EVENT_TIME: Final = "eventBornTime"
+#: The people whom an event means: a list of user ids, or a single one.
+EVENT_USER_IDS: Final = ("userId", "userIdList", "staffId")
+EVENT_STATUS: Final = "status"
+
+#: Sent when the console saves the address; not an event of anybody. [test-callback-url-events]
+EVENT_CHECK_URL: Final = "check_url"
+#: Left the organisation. [address-book-user-resignation]
+EVENT_USER_LEAVE: Final = "user_leave_org"
+#: The organisation was dissolved. [the-organizational-relationship-enterprise-is-deleted]
+EVENT_ORG_REMOVE: Final = "org_remove"
+#: The application was switched on or off, or deleted.
+#: [enterprise-self-built-application-status-change]
+EVENT_APP_STATUS: Final = "inner_app_status_change"
+#: Values of its ``status`` after which nobody may use the application.
+EVENT_APP_STATUSES_OFF: Final = ("disable", "delete")
+#: Events of a member's record, by user id. [address-book-user-change,
+#: enterprise-increases-employee-events, user-activation-after-joining-the-enterprise,
+#: user-is-set-as-administrator, address-book-user-canceled-setting-administrator,
+#: employee-role-information-changes, personnel-platform-employee-change-event-v2]
+EVENTS_OF_MEMBERS: Final = (
+    "user_modify_org",
+    "user_add_org",
+    "user_active_org",
+    "org_admin_add",
+    "org_admin_remove",
+    "label_user_change",
+    "hrm_mdm_user_change",
+)
+#: Events that name departments, roles or the visible range, and no people.
+#: [create-department-event, address-book-enterprise-department-modification,
+#: address-book-enterprise-department-deletion, add-a-role-or-role-group,
+#: enterprise-self-built-applications-can-be-used-to-change-the-scope]
+EVENTS_OF_GROUPS: Final = (
+    "org_dept_create",
+    "org_dept_modify",
+    "org_dept_remove",
+    "label_conf_add",
+    "label_conf_modify",
+    "label_conf_del",
+    "inner_app_scopes_change",
+)
