@@ -91,6 +91,7 @@ class AppState:
         first = ProcessState(settings, Memory(settings.state_lifetime))
         #: By process id. A forked process adds its own entry and keeps its parent's unchanged.
         self._processes: dict[int, ProcessState] = {os.getpid(): first}
+        self._said: dict[str, object] = {}
 
     @property
     def process(self) -> ProcessState:
@@ -134,6 +135,11 @@ class AppState:
             except OSError:
                 # The callback will report an unreadable CA bundle, in the log and on its page.
                 return
+
+    def is_first(self, what: str) -> bool:
+        """Tell whether this is the first time that the process asks this: to warn once."""
+        is_first = object()
+        return self._said.setdefault(what, is_first) is is_first
 
     def key_ring(self, app: Flask) -> KeyRing:
         """Return the seals for the present ``SECRET_KEY``, derived again only if it changed."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from flask import Blueprint, Flask
 
-from . import guard, session, signin
+from . import guard, mistakes, session, signin
 from .api.models import DingTalkToken
 from .app_state import EXTENSION_KEY, AppState
 from .cli import dingtalk as dingtalk_commands
@@ -62,11 +62,14 @@ class DingTalk(ApiCalls):
             raise RuntimeError("init_app() was called on this app before; once is enough")
         settings = Settings.from_config(app.config)
         _check_secret_keys(app)
-        _warn_of_settings(app, settings)
+        mistakes.warn_of_settings(app, settings)
         app.extensions["dingtalk"] = self
         app.extensions[EXTENSION_KEY] = AppState(settings)
         if self._register_blueprint:
             app.register_blueprint(self.blueprint, url_prefix=self._url_prefix)
+        elif self.blueprint in app.blueprints.values():
+            mistakes.warn_of_redirect_uri(app)
+        mistakes.look_at_first_request(app)
         install(app)
         # `flask` finds the entry point; app.test_cli_runner() only sees app.cli.
         app.cli.add_command(dingtalk_commands)
@@ -162,27 +165,6 @@ class DingTalk(ApiCalls):
         ``True`` or ``False`` is a ``TypeError``.
         """
         return guard.refusal(corp_ids=corp_ids, check=check)
-
-
-def _warn_of_settings(app: Flask, settings: Settings) -> None:
-    """Warn about settings that are valid but probably a mistake."""
-    if settings.is_open_to_all:
-        app.logger.warning(
-            "Everybody with a DingTalk account can sign in to this site: DingTalk stops nobody. "
-            "Hint: set DINGTALK_MEMBERS_ONLY = True to admit the members of your organisation "
-            "alone, or DINGTALK_ALLOWED_CORP_IDS; DINGTALK_MEMBERS_ONLY = False says that "
-            "everybody is welcome"
-        )
-    if settings.client_id.isdigit():
-        app.logger.warning(
-            "DINGTALK_CLIENT_ID is made of digits alone, as an AgentId or AppId is. Hint: copy the "
-            "Client ID from the console, 基础信息 > 凭证与基础信息"
-        )
-    if str(app.config.get("SESSION_COOKIE_SAMESITE")).lower() == "strict":
-        app.logger.warning(
-            "SESSION_COOKIE_SAMESITE is 'Strict': the session cookie does not come back from "
-            "DingTalk's pages, and every sign-in fails. Hint: use 'Lax'"
-        )
 
 
 def _check_secret_keys(app: Flask) -> None:

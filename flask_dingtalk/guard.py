@@ -12,6 +12,7 @@ from flask import Blueprint, Flask, Response, current_app, has_request_context, 
 from . import policy, session
 from .api.models import AnonymousUser, DingTalkUser, UserProxy
 from .errors import DingTalkError, FieldNotKept, NotPermitted, OrganisationNotAllowed
+from .mistakes import note_guarded
 from .responses import is_navigation, json_response
 from .revalidation import still_signed_in
 from .signin import warming_up
@@ -97,6 +98,7 @@ class Guard:
                 refusal = self.refusal()
                 return await view(*args, **kwargs) if refusal is None else refusal
 
+            note_guarded(view, guarded_async)
             return cast(View, guarded_async)
 
         @wraps(view)
@@ -104,6 +106,7 @@ class Guard:
             refusal = self.refusal()
             return view(*args, **kwargs) if refusal is None else refusal
 
+        note_guarded(view, guarded)
         return cast(View, guarded)
 
     def refusal(self) -> Response | None:

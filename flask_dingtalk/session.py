@@ -25,6 +25,7 @@ from flask import (
 )
 from flask.sessions import SecureCookieSessionInterface
 
+from . import diagnosis
 from .api import wire
 from .api.models import DingTalkToken
 from .app_state import KeyRing, app_state, app_state_of, this_app
@@ -58,6 +59,8 @@ _LATE: Final = (
         if isinstance(constant, CodeType)
     ),
 )
+#: Between the parts of a state's text; no address has it in it.
+_SEPARATOR: Final = "\n"
 _STATE_HEADER: Final = struct.Struct(">16sQ")  # nonce, time of issue in seconds
 _PROGRESS_HEADER: Final = struct.Struct(">16s8sd")  # nonce, digest of the code, turn or 0
 
@@ -266,8 +269,10 @@ def _renew_session_id() -> None:
 # --- Sign-ins under way --------------------------------------------------------------------------
 
 
-def begin(target: str | None) -> str:
+def begin(target: str | None, *, began_at: str | None = None) -> str:
     """Start a sign-in that leads to ``target``; return its state.
+
+    ``began_at`` is the origin where it begins, if it will come back to another one.
 
     The state carries the target and the time sealed, and the session only 128 random bits of it:
     abandoned sign-ins cost next to nothing, and five of them are remembered. A target too long for
@@ -277,7 +282,8 @@ def begin(target: str | None) -> str:
     nonce = os.urandom(16)
     header = _STATE_HEADER.pack(nonce, int(time.time()))
     sealer = _ring().state
-    state = sealer.seal(header + deflate((target or "").encode()))
+    beginning = "" if began_at is None else _SEPARATOR + began_at
+    state = sealer.seal(header + deflate(f"{target or ''}{beginning}".encode()))
     if len(state) > wire.MAX_STATE_LENGTH:
         current_app.logger.warning(
             "DingTalk sign-in: the address asked for is too long to come back from DingTalk, so "
@@ -305,11 +311,11 @@ def renew_state(state: Secret) -> tuple[str, float]:
     # The clock of another server may be ahead.
     age = max(time.time() - opened.issued, 0.0)
     if opened.nonce not in _states():
-        return begin(None), renewal_due(lifetime)
+        return begin(None, began_at=opened.began_at), renewal_due(lifetime)
     if age <= lifetime / 2:
         return state.reveal(), renewal_due(lifetime) - age
     _drop_state(opened.nonce)
-    return begin(opened.target), renewal_due(lifetime)
+    return begin(opened.target, began_at=opened.began_at), renewal_due(lifetime)
 
 
 def renewal_due(lifetime: float) -> float:
@@ -331,17 +337,22 @@ def take(state: Secret | None, code: Secret | None) -> Attempt:
     if digest and f"{nonce}:{digest}" in states:
         return attempt
     if nonce not in states:
-        raise _invalid("a state that this browser did not start, or used before", target)
+        raise diagnosis.not_of_this_browser(target, opened.began_at, session_is_empty=not session)
     if time.time() - opened.issued > app_state().settings.state_lifetime:
         _drop_state(nonce)
-        raise _invalid("a state that has expired", target)
+        raise InvalidState(
+            "a state that has expired",
+            hint="it took longer than DINGTALK_STATE_LIFETIME; the visitor only has to sign in "
+            "again",
+            target=target,
+        )
     saved = _saved_progress().get(nonce)
     if saved is not None and saved.code_digest != digest:
-        raise _invalid("a state that belongs to another code", target)
+        raise _used("a state that belongs to another code", target)
     callbacks = app_state().memory.callbacks
     claim = callbacks.claim(nonce, digest)
     if claim is Claim.USED:
-        raise _invalid("a state that was used before", target)
+        raise _used("a state that was used before", target)
     # Another process may have come further than this one, and this one further than an old cookie.
     progress = callbacks.progress(nonce)
     if saved is not None and progress.token is None:
@@ -409,15 +420,26 @@ class _State:
     #: Unix time in seconds.
     issued: int
     target: str | None
+    #: The origin where the sign-in began, if DingTalk was told to come back to another one.
+    began_at: str | None
 
 
 def _opened(state: Secret | None) -> _State:
     """Open a state; raise ``InvalidState`` for anything else."""
     data = None if state is None else _ring().state.open(state.reveal())
     if data is None or len(data) < _STATE_HEADER.size:
-        raise _invalid("no state of this application")
+        raise diagnosis.not_ours(state)
     nonce, issued = _STATE_HEADER.unpack_from(data)
-    return _State(_text(nonce), issued, inflate(data[_STATE_HEADER.size :]).decode() or None)
+    target, _, began_at = inflate(data[_STATE_HEADER.size :]).decode().partition(_SEPARATOR)
+    return _State(_text(nonce), issued, target or None, began_at or None)
+
+
+def _used(problem: str, target: str | None) -> InvalidState:
+    hint = (
+        "a state works once: the visitor went back to DingTalk's page and agreed again, or loaded "
+        "the address of a sign-in that failed; they only have to sign in again"
+    )
+    return InvalidState(problem, hint=hint, target=target)
 
 
 def _states() -> list[str]:
@@ -450,16 +472,3 @@ def _bytes(nonce: str) -> bytes:
 def _digest(code: Secret) -> str:
     # Eight bytes are enough to distinguish two codes; a collision is of no use to an attacker.
     return _text(hashlib.sha256(code.reveal().encode("utf-8", "surrogatepass")).digest()[:8])
-
-
-def _invalid(problem: str, target: str | None = None) -> InvalidState:
-    return InvalidState(
-        problem,
-        hint=(
-            "usual causes: a sign-in begun in one browser and finished in another (DingTalk's own "
-            "web view), a session cookie that does not come back (another host than "
-            "DINGTALK_REDIRECT_URI, SESSION_COOKIE_SECURE without HTTPS, SameSite=Strict), a "
-            "SECRET_KEY that differs between processes"
-        ),
-        target=target,
-    )

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ipaddress
 import math
+import os
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -25,7 +26,8 @@ from .errors import ConfigurationError
 from .redirects import origin_of
 from .secret import without_inner_frames
 
-_PREFIX: Final = "DINGTALK_"
+#: What the name of each setting begins with.
+PREFIX: Final = "DINGTALK_"
 _WHERE_CREDENTIALS: Final = (
     "copy it from the console (open-dev.dingtalk.com): the application's page, "
     "基础信息 > 凭证与基础信息 (basic information > credentials)"
@@ -98,7 +100,7 @@ class Settings:
         _refuse_misspelt_names(config)
         values: dict[str, Any] = {}
         for each in fields(cls):
-            key = _PREFIX + each.name.upper()
+            key = PREFIX + each.name.upper()
             value = config.get(key)
             if value is not None or each.default is MISSING:
                 values[each.name] = _READERS[each.name](key, value)
@@ -164,9 +166,9 @@ def _refuse_misspelt_names(config: Mapping[str, Any]) -> None:
     for name in config:
         if name in _COMING and config[name] is not None:
             _refuse(name, "is not supported by this version", "remove it")
-        known = name.removeprefix(_PREFIX).lower() in _READERS or name in _COMING
-        if name.startswith(_PREFIX) and not known:
-            meant = _resembled(name.removeprefix(_PREFIX))
+        known = name.removeprefix(PREFIX).lower() in _READERS or name in _COMING
+        if name.startswith(PREFIX) and not known:
+            meant = _resembled(name.removeprefix(PREFIX))
             if meant is not None:
                 _refuse(
                     name,
@@ -179,7 +181,7 @@ def _resembled(name: str) -> str | None:
     """Return the setting that ``name`` resembles, by its letters or by its words in any order."""
     words = sorted(name.split("_"))
     best, best_likeness = None, 0.0
-    coming = (name.removeprefix(_PREFIX) for name in _COMING)
+    coming = (name.removeprefix(PREFIX) for name in _COMING)
     for known in (*map(str.upper, _READERS), *coming):
         known_words = sorted(known.split("_"))
         likeness = max(
@@ -189,7 +191,7 @@ def _resembled(name: str) -> str | None:
         if likeness < _LIKENESS and not _differ_by_one_word(words, known_words):
             continue
         if likeness > best_likeness:
-            best, best_likeness = _PREFIX + known, likeness
+            best, best_likeness = PREFIX + known, likeness
     return best
 
 
@@ -227,11 +229,27 @@ def _text(name: str, value: Any) -> str:
 
 def _credential(name: str, value: Any) -> str:
     if value is None or value == "":
-        _refuse(name, "is not set", _WHERE_CREDENTIALS)
+        _refuse(name, "is not set", _where_it_is(name) or _WHERE_CREDENTIALS)
     text = _text(name, value)
     if any(character.isspace() for character in text) or not text.isascii():
         _refuse(name, "contains characters that DingTalk never uses", _WHERE_CREDENTIALS)
     return text
+
+
+def _where_it_is(name: str) -> str | None:
+    """Return what to do about a setting that is in the environment but not in the config."""
+    prefixed = f"FLASK_{name}"
+    if os.environ.get(prefixed):
+        return (
+            f"the environment has {prefixed}, which app.config.from_prefixed_env() reads: call it "
+            "before DingTalk(app) or init_app(app)"
+        )
+    if os.environ.get(name):
+        return (
+            f"the environment has {name}, without the prefix: call it {prefixed}, which "
+            "app.config.from_prefixed_env() reads"
+        )
+    return None
 
 
 def _corp_id(name: str, value: Any) -> str:

@@ -36,11 +36,20 @@ from .errors import (
 )
 from .login import Login
 from .memory import Claim, Progress
+from .mistakes import warn_of_proxy
 from .redirects import origin_of
 from .secret import Secret
 from .session import Attempt
 from .snapshot import Snapshot
-from .urls import below_mount, is_in_app, landing, login_url, route, safe_target
+from .urls import (
+    below_mount,
+    is_in_app,
+    landing,
+    login_at_home,
+    login_url,
+    redirect_uri,
+    safe_target,
+)
 
 #: A function of user and token, plain or async, that returns a response or nothing.
 LoginHook = Callable[[DingTalkUser, Any], Any]
@@ -74,15 +83,32 @@ class Returned:
 
 def begin(asked: str | None) -> tuple[str, str]:
     """Start a sign-in that leads to ``asked``; return its state and its redirect URI."""
-    redirect_uri = app_state().settings.redirect_uri or route("callback", _external=True)
-    _warn_of_another_host(redirect_uri)
-    return session.begin(safe_target(asked)), redirect_uri
+    warn_of_proxy(app_state(), this_app())
+    uri = redirect_uri()
+    here, home = origin_of(request.host_url), origin_of(uri)
+    if here == home:
+        return session.begin(safe_target(asked)), uri
+    # No warning: a proxy that rewrites the host shows the app another one than the browser's. If
+    # the session cookie does not come back, the callback says why.
+    current_app.logger.info(
+        "DingTalk sign-in begins at %s and will come back to %s, as DINGTALK_REDIRECT_URI or "
+        "SERVER_NAME says",
+        here or "a host that cannot be read",
+        home,
+    )
+    return session.begin(safe_target(asked), began_at=here), uri
+
+
+def start_at_home(asked: str | None) -> Response | None:
+    """Send the browser to the host where the sign-in has to begin, if that is not this one."""
+    url = login_at_home(asked)
+    return None if url is None else _redirect(url, 302)
 
 
 def start(asked: str | None) -> Response:
     """Send the browser to DingTalk; ``asked`` is where the sign-in is to lead."""
-    state, redirect_uri = begin(asked)
-    url = authorize_url(app_state().settings, state=state, redirect_uri=redirect_uri)
+    state, uri = begin(asked)
+    url = authorize_url(app_state().settings, state=state, redirect_uri=uri)
     return warming_up(_redirect(url, 302))
 
 
@@ -363,14 +389,3 @@ def after_sign_out(asked: str | None) -> Response:
 def _redirect(location: str, status: int) -> Response:
     response: Response = redirect(location, status, Response)  # type: ignore[assignment]
     return response
-
-
-def _warn_of_another_host(redirect_uri: str) -> None:
-    if origin_of(redirect_uri) != origin_of(request.host_url):
-        current_app.logger.warning(
-            "DingTalk sign-in starts at %s but will come back to %s, where this session is "
-            "unknown. Hint: open the site under the host of DINGTALK_REDIRECT_URI; behind a proxy, "
-            "use werkzeug.middleware.proxy_fix.ProxyFix",
-            origin_of(request.host_url),
-            origin_of(redirect_uri),
-        )

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from flask import current_app, request, url_for
 from werkzeug.routing import BuildError
 
 from .api import wire
-from .app_state import app_state
+from .app_state import app_state, this_app
 from .errors import ConfigurationError
 from .redirects import is_path, local_target, origin_of, trusted_target
+from .settings import is_loopback
 
 #: Query parameter of the login route: skip the sign-in page and go to DingTalk.
 _REDIRECTS: Final = {"via": "redirect"}
+#: Query parameter of the login route: the visitor was sent to this host to sign in.
+_AT_HOME: Final = {"host": "home"}
 _OWN_ROUTES: Final = ("login", "callback", "logout", "in_app", "renew_state")
 #: What may stand in a path unencoded (RFC 3986, section 3.3).
 _PATH_CHARACTERS: Final = "/:@!$'()*,;~"
+_MAX_LOGGED_LENGTH: Final = 200
 
 
 def route(name: str, **values: Any) -> str:
@@ -55,6 +59,59 @@ def login_url_for_scripts() -> str:
     return route("login", _external=comes_from_trusted_origin())
 
 
+def redirect_uri() -> str:
+    """Return where DingTalk is to send the visitor of this request back to.
+
+    Raises ``ConfigurationError`` if neither a setting nor the request tells the site's host, and
+    what ``route`` raises.
+    """
+    uri = app_state().settings.redirect_uri or route("callback", _external=True)
+    if origin_of(uri) is None:
+        host = request.environ.get("HTTP_HOST", "")[:_MAX_LOGGED_LENGTH]
+        raise ConfigurationError(
+            f"the host of this request, {host!r}, is no host name, so that DingTalk cannot be told "
+            "where to come back to",
+            hint="a host name has letters, digits and hyphens, but no underscore: use another name "
+            "(with Docker, a network alias), let the proxy pass on the name that people use, or "
+            "set DINGTALK_REDIRECT_URI",
+        )
+    return uri
+
+
+def login_at_home(asked: str | None) -> str | None:
+    """Return where the sign-in has to begin for its session cookie to come back, if not here.
+
+    That is the host of the redirect URI, for somebody who opened this machine under another of its
+    names (localhost, 127.0.0.1), or another host than ``SERVER_NAME``. A visitor is sent there
+    once: if the request still names another host then, a proxy rewrites it. With a
+    ``DINGTALK_REDIRECT_URI`` on another machine that is so common that nobody is sent.
+    """
+    uri = redirect_uri()
+    here, home = urlsplit(request.host_url), urlsplit(uri)
+    if origin_of(request.host_url) == origin_of(uri) or _has(request.args, _AT_HOME):
+        return None
+    hosts = (here.hostname or "", home.hostname or "")
+    if app_state().settings.redirect_uri is not None and not all(map(is_loopback, hosts)):
+        return None
+    if request.headers.get("X-Forwarded-Host", "").lower() == home.netloc.lower():
+        return None
+    domain = current_app.session_interface.get_cookie_domain(this_app())
+    if domain and all(f".{host}".endswith(f".{domain.lstrip('.')}") for host in hosts):
+        return None
+    root = request.script_root
+    callback = route("callback").removeprefix(root)
+    if not home.path.endswith(callback):
+        return None
+    # The site may be mounted somewhere else there.
+    mount = home.path.removesuffix(callback)
+    target = safe_target(asked)
+    if target is not None and target.startswith("/"):
+        target = mount + target.removeprefix(root)
+    via = _REDIRECTS if asks_for_redirect(request.args) else {}
+    path = route("login", next=target, **via, **_AT_HOME).removeprefix(root)
+    return f"{home.scheme}://{home.netloc}{mount}{path}"
+
+
 def comes_from_trusted_origin() -> bool:
     """Tell whether a page of ``DINGTALK_TRUSTED_ORIGINS`` sent this request."""
     origin = origin_of(request.headers.get("Origin", ""))
@@ -63,7 +120,11 @@ def comes_from_trusted_origin() -> bool:
 
 def asks_for_redirect(query: Mapping[str, str]) -> bool:
     """Tell whether a sign-in is to go on to DingTalk at once."""
-    return all(query.get(name) == value for name, value in _REDIRECTS.items())
+    return _has(query, _REDIRECTS)
+
+
+def _has(query: Mapping[str, str], parameters: Mapping[str, str]) -> bool:
+    return all(query.get(name) == value for name, value in parameters.items())
 
 
 def current_url() -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from flask import Blueprint, Response, abort, current_app, request
 from flask.typing import ResponseReturnValue
 
-from . import forms, pages, session, signin
+from . import forms, mistakes, pages, session, signin
 from .api import wire
 from .app_state import app_state
 from .errors import DingTalkError
@@ -86,6 +86,7 @@ def build_blueprint(hooks: Sequence[signin.LoginHook]) -> Blueprint:
             response.headers.setdefault("Referrer-Policy", "no-referrer")
         return response
 
+    blueprint.record(mistakes.check_redirect_uri)
     return blueprint
 
 
@@ -94,10 +95,10 @@ def _login(asked: str | None) -> Response:
         if is_in_app():
             return pages.in_app_page(asked)
         if app_state().settings.login_page:
-            return pages.login_page(asked)
+            return signin.start_at_home(asked) or pages.login_page(asked)
     elif is_in_app() and (reason := request.args.get(NO_CODE_REASON)):
         signin.report_no_in_app_code(reason)
-    return signin.start(asked)
+    return signin.start_at_home(asked) or signin.start(asked)
 
 
 def _returned_by_pages() -> signin.Returned:

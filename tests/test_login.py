@@ -70,7 +70,7 @@ def test_a_configured_redirect_uri_is_sent_as_it_was_registered(make_app: AppFac
 def test_a_redirect_uri_on_another_host_is_reported_in_the_log(
     make_app: AppFactory, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The browser would come back without the session in which the sign-in began."""
+    """Without a warning: a proxy that rewrites the host makes it look so, too."""
     app = make_app(DINGTALK_REDIRECT_URI="https://portal.example.com/dingtalk/callback")
     app.test_client().get("/dingtalk/login")
     assert "DINGTALK_REDIRECT_URI" in caplog.text

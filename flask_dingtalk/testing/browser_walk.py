@@ -88,6 +88,14 @@ class BrowserWalk:
         # Only a navigation begins a sign-in, whatever the client asks for otherwise.
         accept = {"Accept": "text/html"}
         login = client.get(login_path, query_string=query, base_url=base_url, headers=accept)
+        moved = urlsplit(login.location or "")
+        if moved.scheme == login.request.scheme and moved.path.endswith(login_path):
+            # To the host that the redirect URL names.
+            root = moved.path.removesuffix(login_path)
+            base_url = f"{moved.scheme}://{moved.netloc}{root}"
+            login = client.get(
+                login_path, query_string=moved.query, base_url=base_url, headers=accept
+            )
         if login.status_code == 200:
             # The site's own login page: its button leads to DingTalk.
             button = _Page(login.text).button.removeprefix(root)
