@@ -62,6 +62,17 @@ def subprocesses_import_the_same_package() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def sites_compile_once() -> Iterator[None]:
+    """Share compiled URL rules and templates between the sites that tests build."""
+    from .compiled import CompiledRule, CompiledTemplates
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Flask, "url_rule_class", CompiledRule)
+        patch.setattr(Flask, "jinja_options", {"bytecode_cache": CompiledTemplates()})
+        yield
+
+
 @pytest.fixture
 def simulator() -> Iterator[DingTalkSimulator]:
     """Run a separate simulator for each test."""
