@@ -1,7 +1,9 @@
 """The examples work, over real HTTP against the simulator."""
 
 import ast
+import html
 import os
+import re
 import runpy
 import subprocess
 import sys
@@ -103,6 +105,11 @@ def page(client: FlaskClient, path: str, language: str = "en") -> str:
     response = client.get(path, headers=HTML | {"Accept-Language": language})
     assert response.status_code == 200
     return response.text
+
+
+def words(markup: str) -> str:
+    """Return what is left of a page without its tags."""
+    return html.unescape(re.sub(r"<[^>]+>", "", markup))
 
 
 def set_environment(monkeypatch: pytest.MonkeyPatch, settings: Mapping[str, str]) -> None:
@@ -229,8 +236,8 @@ def test_company_is_not_shown_if_membership_was_not_checked(zhang: FlaskClient) 
 def test_first_page_after_the_sign_in_says_hello_once(zhang: FlaskClient) -> None:
     """The greeting does not appear on the second page."""
     greeting = "Hello 张三, you are signed in."
-    assert greeting in page(zhang, "/profile")
-    assert greeting not in page(zhang, "/profile")
+    assert greeting in words(page(zhang, "/profile"))
+    assert greeting not in words(page(zhang, "/profile"))
 
 
 # --- The site: its own records -------------------------------------------------------------------
@@ -374,6 +381,7 @@ def test_failed_sign_in_ends_on_a_page_of_the_site(
 @pytest.mark.parametrize(
     ("path", "language", "title"),
     [
+        pytest.param("/company/nowhere", "zh-CN", "页面不存在", id="404-deeper"),
         pytest.param("/nowhere", "en", "Page not found", id="404-en"),
         pytest.param("/nowhere", "zh-CN", "页面不存在", id="404-zh"),
         pytest.param("/dingtalk/logout", "en", "This address works differently", id="405"),
@@ -396,12 +404,31 @@ def test_other_errors_have_a_page_of_the_site(
     assert "site.css" in response.text
 
 
+@pytest.mark.parametrize(
+    ("path", "error"), [("/nowhere", "not_found"), ("/dingtalk/logout", "method_not_allowed")]
+)
+def test_script_gets_other_errors_as_json(visitor: FlaskClient, path: str, error: str) -> None:
+    """A page would be of no use to it."""
+    answer = visitor.get(path, headers=JSON).json
+    assert answer is not None
+    assert answer["error"] == error
+
+
 def test_waiting_page_reloads_itself(visitor: FlaskClient, simulator: DingTalkSimulator) -> None:
-    """While DingTalk throttles a sign-in, the visitor sees the extension's waiting page."""
+    """While DingTalk throttles a sign-in, the visitor waits on a page in the site's style."""
     simulator.fail("userAccessToken", throttled=True, times=None)
     response = simulator.sign_in(visitor, "zhang")
     assert "Refresh" in response.headers
     assert WAITING["message"].en in response.text
+    assert WAITING["start_over"].en in response.text
+    assert "site.css" in response.text
+
+
+def test_developer_reads_the_reason_on_the_page(portal_app: Flask, visitor: FlaskClient) -> None:
+    """In debug mode, the page shows what the log says."""
+    portal_app.debug = True
+    response = visitor.get("/dingtalk/callback", headers=HTML)
+    assert "invalid_state: no state" in response.text
 
 
 # --- The site: members and their records --------------------------------------------------------
@@ -436,25 +463,59 @@ def test_record_shows_what_the_directory_says(value: str, boss: FlaskClient) -> 
     assert value in page(boss, "/record")
 
 
-def test_record_shows_the_name_of_a_manager_who_has_signed_in(
-    simulated: Flask,
-    people: DingTalkSimulator,
-    boss: FlaskClient,
-) -> None:
-    """The record of 李四 shows 张三, whom the site knows."""
+def test_record_shows_the_name_of_a_manager(simulated: Flask, people: DingTalkSimulator) -> None:
+    """The directory tells the name, whether or not the manager ever signed in here, once."""
     client = simulated.test_client()
     people.sign_in(client, "li")
-    assert "<dt>Manager</dt><dd>张三</dd>" in page(client, "/record")
+    people.calls.clear()
+    for _ in range(2):
+        assert "<dt>直属主管</dt><dd>张三</dd>" in page(client, "/record", "zh")
+    assert [call.endpoint for call in people.calls] == ["user/get"]
 
 
-def test_record_shows_the_user_id_of_an_unknown_manager(
+def test_record_shows_the_user_id_of_a_manager_whom_the_directory_does_not_name(
     simulated: Flask, people: DingTalkSimulator
 ) -> None:
-    """The site does not know the name of a manager who never signed in."""
+    """The rest of the record is there all the same."""
     client = simulated.test_client()
     people.sign_in(client, "li")
+    people.fail("user/get", status=500, times=None)
     manager = people.users["zhang"].memberships[people.application.corp_id].user_id
-    assert f"<code>{manager}</code>" in page(client, "/record")
+    assert f"<dt>Manager</dt><dd><code>{manager}</code></dd>" in page(client, "/record")
+
+
+@pytest.mark.parametrize(
+    ("language", "name"),
+    [
+        pytest.param("en", 'Li Si <bdi lang="zh-CN">李四</bdi>', id="en"),
+        pytest.param("zh-CN", "李四", id="zh"),
+    ],
+)
+def test_visitors_who_read_english_get_names_in_latin_letters_as_well(
+    simulated: Flask, people: DingTalkSimulator, language: str, name: str
+) -> None:
+    """They come from a field that the company added to its directory."""
+    client = simulated.test_client()
+    people.sign_in(client, "li")
+    for path in ("/", "/profile", "/record"):
+        assert f"{name}</" in page(client, path, language)
+
+
+@pytest.mark.parametrize(
+    ("nick", "shown"),
+    [
+        pytest.param("<b>", "&lt;b&gt;", id="markup"),
+        pytest.param("سارة", "<bdi>سارة</bdi>", id="from right to left"),
+        pytest.param(None, "Colleague", id="none at all"),
+    ],
+)
+def test_any_nick_is_shown(
+    visitor: FlaskClient, simulator: DingTalkSimulator, nick: str | None, shown: str
+) -> None:
+    """Whatever people call themselves in DingTalk."""
+    simulator.add_user("chen", nick=nick)
+    simulator.sign_in(visitor, "chen")
+    assert f"<h1>{shown}</h1>" in page(visitor, "/profile")
 
 
 def test_record_shows_the_three_ids(boss: FlaskClient, people: DingTalkSimulator) -> None:
@@ -561,7 +622,7 @@ def test_person_who_signs_in_over_another_is_only_greeted(
     """The sign-out of the previous person is not reported to the next."""
     zhang.get("/")
     simulator.sign_in(zhang, "li")
-    text = page(zhang, "/")
+    text = words(page(zhang, "/"))
     assert "Hello 李四" in text
     assert "signed out" not in text
 
@@ -595,7 +656,7 @@ def test_leaving_is_confirmed_on_the_home_page(boss: FlaskClient) -> None:
     """After the button, the home page says what happened."""
     response = boss.post("/simulator/leave", follow_redirects=True)
     assert response.request.path == "/"
-    assert "You have left 示例科技." in response.text
+    assert "You have left 示例科技." in words(response.text)
 
 
 def test_leaver_can_be_taken_back(boss: FlaskClient, people: DingTalkSimulator) -> None:

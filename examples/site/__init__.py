@@ -41,6 +41,8 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
         APPROVER_ROLE=None,
         # Names of departments by their number, since an employee's record has only numbers.
         DEPARTMENT_NAMES={},
+        # The company's own field of the directory with a name in Latin letters, if it has one.
+        LATIN_NAME_FIELD=None,
         # Behind HTTPS, set FLASK_SESSION_COOKIE_SECURE=true as well.
         SESSION_COOKIE_SAMESITE="Lax",
     )

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from flask import Flask, current_app
 
-from flask_dingtalk import DingTalk, DingTalkToken, DingTalkUser
+from flask_dingtalk import DingTalk, DingTalkError, DingTalkToken, DingTalkUser, Employee
 
 dingtalk = DingTalk()
 
@@ -17,6 +17,7 @@ class Account:
     union_id: str
     user_id: str | None
     name: str | None
+    latin_name: str | None
     first_sign_in: datetime
     last_sign_in: datetime
     sign_ins: int = 1
@@ -27,6 +28,7 @@ def init_app(app: Flask) -> None:
     dingtalk.init_app(app)
     # A real site uses a database table; this one forgets everybody when it stops.
     app.extensions["accounts"] = {}
+    app.extensions["managers"] = {}
 
 
 def find(user: DingTalkUser) -> Account | None:
@@ -34,10 +36,28 @@ def find(user: DingTalkUser) -> Account | None:
     return _table().get(user.union_id)
 
 
-def name_of(user_id: str) -> str | None:
-    """Return the name of a member of the company, or ``None`` if they never signed in here."""
-    names = (each.name for each in _table().values() if each.user_id == user_id)
-    return next(names, None)
+def manager_of(employee: Employee) -> str | None:
+    """Return the name of an employee's manager, or the id if the directory does not tell the name.
+
+    A record has only the manager's id. The directory knows the name of everybody in the company,
+    whether or not they ever signed in here. [query-user-details]
+    """
+    user_id = employee.manager_user_id
+    names: dict[str, str] = current_app.extensions["managers"]
+    if user_id is not None and user_id not in names:
+        try:
+            answer = dingtalk.as_app.post("/topapi/v2/user/get", data={"userid": user_id})
+            names[user_id] = answer.json()["result"]["name"]
+        except (DingTalkError, KeyError) as error:
+            current_app.logger.warning("The name of a manager is not known: %r", error)
+            return user_id
+    return None if user_id is None else names[user_id]
+
+
+def latin_name_of(user: DingTalkUser) -> str | None:
+    """Return a person's name in Latin letters, for pages in English."""
+    account = find(user)
+    return account.latin_name if account is not None else None
 
 
 @dingtalk.on_login
@@ -45,15 +65,17 @@ def remember(user: DingTalkUser, token: DingTalkToken | None) -> None:
     """Create or update the account of the person who signs in."""
     now = datetime.now(UTC)
     name = (user.employee.name if user.employee is not None else None) or user.nick
+    latin_name = _latin_name_in(user.employee)
     # Find people only by union_id: a phone number or e-mail address can change hands.
     account = find(user)
     _table()[user.union_id] = (
-        Account(user.union_id, user.user_id, name, first_sign_in=now, last_sign_in=now)
+        Account(user.union_id, user.user_id, name, latin_name, first_sign_in=now, last_sign_in=now)
         if account is None
         else replace(
             account,
             user_id=user.user_id,
             name=name,
+            latin_name=latin_name,
             last_sign_in=now,
             sign_ins=account.sign_ins + 1,
         )
@@ -70,6 +92,13 @@ def company_of(user: DingTalkUser) -> str | None:
     """Return the name of the company, or ``None`` if the user is not known to be a member."""
     name: str | None = current_app.config["COMPANY_NAME"]
     return name if user.user_id is not None else None
+
+
+def _latin_name_in(employee: Employee | None) -> str | None:
+    """Read the company's own field of a record; ``None`` without a record or the field."""
+    fields = employee.extension if employee is not None else None
+    name = (fields or {}).get(current_app.config["LATIN_NAME_FIELD"])
+    return name if isinstance(name, str) and name else None
 
 
 def _table() -> dict[str, Account]:

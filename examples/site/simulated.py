@@ -4,12 +4,14 @@ A site with credentials does not import this module.
 """
 
 import atexit
+import json
 import secrets
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import click
 from flask import Blueprint, Flask, current_app, flash, redirect, request, url_for
+from markupsafe import Markup
 from werkzeug.wrappers import Response
 
 from flask_dingtalk import NotPermitted, current_dingtalk_user
@@ -19,6 +21,7 @@ from flask_dingtalk.testing.people import Person, Role
 from . import texts
 
 _APPROVER: Final = "审批人"
+_LATIN_NAME: Final = "英文名"
 _DEPARTMENTS: Final = {"1": "全公司", "2": "研发部", "3": "市场部"}
 #: The records of people in the company's directory, by their names in the simulator.
 _RECORDS: Final[dict[str, dict[str, Any]]] = {
@@ -43,7 +46,6 @@ _RECORDS: Final[dict[str, dict[str, Any]]] = {
         "hired_at": datetime(2021, 7, 5, tzinfo=UTC),
         "org_email": "li.si@org.example.com",
         "work_place": "杭州",
-        "extension": '{"爱好":"骑行"}',
     },
 }
 
@@ -64,6 +66,7 @@ def use_simulator(app: Flask) -> None:
         COMPANY_NAME=simulator.organisations[company].name,
         APPROVER_ROLE=_APPROVER,
         DEPARTMENT_NAMES=_DEPARTMENTS,
+        LATIN_NAME_FIELD=_LATIN_NAME,
     )
     for name, value in {
         "DINGTALK_MEMBERS_ONLY": True,
@@ -88,6 +91,8 @@ def _settle_in(simulator: DingTalkSimulator, person: Person) -> None:
     membership = person.memberships[simulator.application.corp_id]
     for field, value in _RECORDS[person.name].items():
         setattr(membership, field, value)
+    # A field that a company adds to its directory.
+    membership.extension = json.dumps({_LATIN_NAME: person.latin_name}, ensure_ascii=False)
     if person.name == "li":
         boss = simulator.users["zhang"].memberships.get(simulator.application.corp_id)
         membership.manager_user_id = boss.user_id if boss else None
@@ -97,6 +102,16 @@ def _settle_in(simulator: DingTalkSimulator, person: Person) -> None:
 def phone_url() -> str:
     """Return the URL of the page that chooses who is signed in to the DingTalk client."""
     return f"{_simulator().url}/oauth2/phone"
+
+
+@controls.app_template_global()
+def demo_person(name: str) -> Markup:
+    """Return the name of one of the simulator's people, for a text of the page."""
+    return _in_both_scripts(_simulator().users[name])
+
+
+def _in_both_scripts(person: Person) -> Markup:
+    return texts.person(person.nick or person.name, person.latin_name)
 
 
 # --- Leaving the company, and coming back ---
@@ -120,7 +135,7 @@ def leave() -> Response:
             flash(
                 texts.say(
                     "simulator.gone",
-                    organisation=current_app.config["COMPANY_NAME"],
+                    organisation=texts.named(current_app.config["COMPANY_NAME"]),
                     seconds=f"{current_app.config['DINGTALK_REVALIDATE_AFTER']}",
                 )
             )
@@ -139,8 +154,8 @@ def come_back() -> Response:
         flash(
             texts.say(
                 "simulator.returned",
-                nick=person.nick or "",
-                organisation=current_app.config["COMPANY_NAME"],
+                nick=_in_both_scripts(person),
+                organisation=texts.named(current_app.config["COMPANY_NAME"]),
             )
         )
     return redirect(url_for("pages.home"), 303)

@@ -3,17 +3,24 @@
 Pages about a failed sign-in show the extension's own texts.
 """
 
+import re
+import unicodedata
 from typing import Final, Literal
 
 from flask import request
+from markupsafe import Markup
 
 Language = Literal["en", "zh"]
+
+_CHINESE: Final = re.compile("[\u3400-\u9fff]")
+_LATIN: Final = re.compile("[A-Za-z]")
 
 _TEXTS: Final[dict[str, tuple[str, str]]] = {
     "brand": ("Company portal", "企业门户"),
     "skip": ("Skip to content", "跳到正文"),
     "comma": (", ", "、"),
     "nav": ("Pages", "页面"),
+    "nameless": ("Colleague", "同事"),
     "nav.home": ("Home", "首页"),
     "nav.profile": ("My profile", "我的资料"),
     "nav.record": ("My record", "员工档案"),
@@ -26,11 +33,11 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
     ),
     "simulator.title": (
         "DingTalk is simulated, since no credentials are set.",
-        "未配置凭证，当前使用的是模拟的钉钉。",
+        "尚未配置凭证，当前使用钉钉模拟器。",
     ),
     "simulator.how": (
         "To use the real DingTalk, set {client_id} and {client_secret}.",
-        "如需接入真实的钉钉，请设置 {client_id} 和 {client_secret}。",
+        "如需使用真实的钉钉，请设置 {client_id} 和 {client_secret}。",
     ),
     "simulator.left": ("{nick} has left {organisation}.", "{nick}已从{organisation}离职。"),
     "simulator.return": ("Rehire", "重新入职"),
@@ -43,42 +50,47 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
     "simulator.leave.text": (
         "See what happens to your sign-in when you leave {organisation}. This site checks with"
         " DingTalk every {seconds} seconds.",
-        "看看从{organisation}离职后登录状态会怎样：本站每 {seconds} 秒向钉钉核实一次。",
+        "从{organisation}离职后，登录状态会怎样？本站每 {seconds} 秒向钉钉核实一次。",
     ),
     "simulator.gone": (
         "You have left {organisation}. This site will notice at its next check with DingTalk,"
         " {seconds} seconds after the last one. From then on you have to sign in to open a guarded"
         " page.",
-        "您已从{organisation}离职。距上次核实满 {seconds} 秒后，本站会再次向钉钉核实，"
-        "届时打开需要登录的页面就要重新登录。",
+        "您已从{organisation}离职。上次核实满 {seconds} 秒后，本站会再次向钉钉核实，"
+        "之后打开需要登录的页面时，您将被退出登录。",
     ),
-    "hello": ("Hello {nick}, you are signed in.", "{nick}，您好！登录成功。"),
+    "hello": ("Hello {nick}, you are signed in.", "{nick}，您好！您已登录。"),
     "goodbye": ("You are signed out.", "您已退出登录。"),
     "signed_out": (
         "You were signed out because DingTalk did not confirm that you may still use this site."
         " People who have left the company may not. If you are still with it, ask its"
         " administrator.",
-        "您已被退出登录：钉钉未确认您仍可使用本站。离职后不能再使用本站；如果您仍在职，请联系公司管理员。",
+        "您已被退出登录：经钉钉核实，您可能已不是本公司成员。如果您仍在职，请联系公司管理员。",
     ),
-    "home.title": ("Welcome to the company portal", "欢迎来到企业门户"),
+    "home.title": ("Everything at work, one sign-in", "一次登录，办公全搞定"),
     "home.lead": (
-        "A small company portal. DingTalk confirms who you are, so there is no password to choose"
-        " or forget.",
-        "一个小型企业门户。您的身份由钉钉确认，无需另设密码。",
+        "Notices, records and approvals in one place. DingTalk confirms who you are, so there is"
+        " no password to choose or forget.",
+        "公告、档案、审批，都在这里。由钉钉确认身份，无需另设密码。",
+    ),
+    "home.welcome": ("Welcome, {nick}", "{nick}，欢迎回来"),
+    "home.welcome.lead": (
+        "DingTalk has confirmed who you are. Here is what you can do.",
+        "钉钉已确认您的身份，以下是您可以使用的功能。",
     ),
     "home.to_profile": ("See my profile", "查看我的资料"),
     "home.inside": ("Pages of this site", "站内页面"),
     "home.profile": (
         "What DingTalk told this site about you, and what the site recorded.",
-        "钉钉向本站提供的信息，以及本站的记录。",
+        "钉钉提供的信息，以及本站的登录记录。",
     ),
     "home.record": (
         "Your record in the company's directory: title, departments, roles.",
-        "您在公司通讯录中的档案：职位、部门、角色。",
+        "公司通讯录中的职位、部门和角色。",
     ),
     "home.approvals": (
         "Only for people who have the role {role} in the directory.",
-        "仅限在通讯录中拥有“{role}”角色的成员。",
+        "仅限拥有“{role}”角色的成员。",
     ),
     "home.tries": ("Six things to try", "试一试：六个场景"),
     "home.tries.button": ("Use the button", "点击按钮登录"),
@@ -90,8 +102,8 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
     "home.tries.qr.text": (
         "Without a sign-in, a guarded page takes you to a page of this site with DingTalk's QR"
         " code. The simulated code needs no phone: click a name to scan it.",
-        "未登录时打开需要登录的页面，会转到本站嵌有钉钉二维码的登录页。"
-        "模拟器的二维码不需要手机，点击姓名即可模拟扫码。",
+        "未登录时打开需要登录的页面，会转到嵌有钉钉二维码的登录页。"
+        "使用模拟器时不需要手机，点击姓名即可模拟扫码。",
     ),
     "home.tries.client": ("Open My profile inside DingTalk", "在钉钉内打开“我的资料”"),
     "home.tries.client.text": (
@@ -99,19 +111,19 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
         " Chromium: F12, More tools, Network conditions). Sign out and open the page: you are"
         " signed in without a click.",
         "在浏览器中模拟钉钉客户端：将 User-Agent 设为 DingTalk"
-        "（Chromium：F12 > 更多工具 > 网络状况）。退出登录后再打开该页面，无需点击即可登录。",
+        "（Chromium：F12 > 更多工具 > 网络状况）。退出登录后再打开该页面，即可免登。",
     ),
     "home.tries.client.phone": ("Choose who holds the phone", "选择手机的使用者"),
-    "home.tries.outsider": ("Sign in as 王五 (Wang Wu)", "以王五的身份登录"),
+    "home.tries.outsider": ("Sign in as {wang}", "以{wang}的身份登录"),
     "home.tries.outsider.text": (
-        "王五 has a DingTalk account but works for another company. This site admits only members"
-        " of {organisation}.",
-        "王五有钉钉账号，但属于另一家公司，而本站只对{organisation}的成员开放。",
+        "This person has a DingTalk account but works for another company. This site admits only"
+        " members of {organisation}.",
+        "{wang}有钉钉账号，但属于另一家公司，而本站只对{organisation}的成员开放。",
     ),
-    "home.tries.role": ("Open Approvals as 李四 (Li Si)", "以李四的身份打开“待审批”"),
+    "home.tries.role": ("Open Approvals as {li}", "以{li}的身份打开“待审批”"),
     "home.tries.role.text": (
-        "李四 is a member and can sign in, but does not have the role that this page requires.",
-        "李四是本公司成员，可以登录，但没有该页面要求的角色。",
+        "A member, who can sign in but does not have the role that this page requires.",
+        "{li}是本公司成员，可以登录，但没有该页面要求的角色。",
     ),
     "home.tries.leaver": ("Leave the company", "模拟离职"),
     "home.tries.leaver.text": (
@@ -131,7 +143,7 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
     "login.title": ("Sign in", "登录"),
     "login.scan": (
         "Scan the code with DingTalk on your phone and confirm there.",
-        "打开手机钉钉，扫描二维码并确认登录。",
+        "打开手机钉钉扫一扫，在手机上确认登录。",
     ),
     "login.or": ("or on this device", "或在本机登录"),
     "login.then": (
@@ -149,7 +161,7 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
     "profile.token": ("Access token expires", "访问令牌有效期至"),
     "profile.no_token": (
         "none: the DingTalk client only says who you are",
-        "无：钉钉客户端只告知身份，不提供令牌",
+        "无（钉钉内免登只返回身份信息）",
     ),
     "profile.not_sent": ("not sent", "未提供"),
     "profile.record": ("Recorded by this site", "本站记录"),
@@ -162,12 +174,12 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
     "profile.count": ("Sign-ins", "登录次数"),
     "profile.no_record": (
         "No record: the site has restarted since you signed in.",
-        "没有记录：您登录之后，本站重新启动过。",
+        "没有记录：您登录后，本站重新启动过。",
     ),
-    "record.none": ("No record", "没有档案"),
+    "record.none": ("No record", "暂无档案"),
     "record.none.text": (
         "This site did not ask the company's directory about you, or you are not in it.",
-        "本站没有查询公司通讯录，或者通讯录中没有您。",
+        "本站未查询公司通讯录，或者您不在通讯录中。",
     ),
     "record.directory": ("In the directory", "通讯录档案"),
     "record.name": ("Name", "姓名"),
@@ -183,7 +195,7 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
     "record.standing": ("Status", "身份"),
     "record.active": ("DingTalk activated", "已激活钉钉"),
     "record.admin": ("Administrator", "管理员"),
-    "record.boss": ("Boss", "企业老板"),
+    "record.boss": ("Boss", "老板"),
     "record.senior": ("Senior manager mode", "高管模式"),
     "record.yes": ("yes", "是"),
     "record.no": ("no", "否"),
@@ -202,8 +214,8 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
     ),
     "record.raw": ("The record as DingTalk sent it", "钉钉返回的原始档案"),
     "profile.raw": ("What DingTalk sent", "钉钉返回的原始数据"),
-    "api.title": ("For scripts", "供脚本使用"),
-    "api.lead": ("The same data, as JSON.", "同样的信息，以 JSON 返回。"),
+    "api.title": ("For scripts", "供脚本调用"),
+    "api.lead": ("The same data, as JSON.", "同样的信息，以 JSON 格式返回。"),
     "api.fetch": ("Fetch {path}", "请求 {path}"),
     "api.signed_out": ("You are no longer signed in.", "登录状态已失效。"),
     "api.sign_in": ("Sign in again", "重新登录"),
@@ -247,18 +259,16 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
         "For the desk by the window, within this year's budget.",
         "用于靠窗的工位，在今年的预算之内。",
     ),
-    "error.retry": ("Try again", "重试"),
-    "error.another_account": ("Use another account", "更换账号登录"),
     "error.home": ("Back to the home page", "返回首页"),
     "error.404": ("Page not found", "页面不存在"),
     "error.404.text": (
         "There is no page at this address. Please check the link.",
-        "该地址没有对应的页面，请检查链接是否正确。",
+        "这个地址没有对应的页面，请检查链接。",
     ),
-    "error.405": ("This address works differently", "不支持该访问方式"),
+    "error.405": ("This address works differently", "此链接无法直接打开"),
     "error.405.text": (
         "It cannot be opened like this. Please start from the home page.",
-        "不能以这种方式访问该地址，请从首页重新操作。",
+        "请返回首页，通过页面上的按钮操作。",
     ),
     "error.other": ("Something went wrong", "出错了"),
     "error.other.text": (
@@ -273,9 +283,33 @@ def language() -> Language:
     return "zh" if request.accept_languages.best_match(["en", "zh"]) == "zh" else "en"
 
 
-def say(key: str, **values: str) -> str:
-    """Return a text in the language of this request, with ``values`` filled in."""
-    return _TEXTS[key][language() == "zh"].format(**values)
+def say(key: str, **values: str) -> Markup:
+    """Return a text in the language of this request, with ``values`` filled in.
+
+    Values are escaped unless they are markup.
+    """
+    return Markup(_TEXTS[key][language() == "zh"]).format(**values)
+
+
+def named(name: str) -> Markup:
+    """Mark a name from outside: it may be in another language than the page, or run the other way.
+
+    Screen readers change their voice for the language, and browsers their font.
+    """
+    if language() == "en" and _CHINESE.search(name):
+        return Markup('<bdi lang="zh-CN">{}</bdi>').format(name)
+    if language() == "zh" and _LATIN.search(name) and not _CHINESE.search(name):
+        return Markup('<bdi lang="en">{}</bdi>').format(name)
+    if any(unicodedata.bidirectional(letter) in ("R", "AL") for letter in name):
+        return Markup("<bdi>{}</bdi>").format(name)
+    return Markup.escape(name)
+
+
+def person(name: str, latin_name: str | None) -> Markup:
+    """Return a person's name; on pages in English, the one in Latin letters comes first."""
+    if language() == "zh" or latin_name is None or latin_name == name:
+        return named(name)
+    return Markup("{} {}").format(latin_name, named(name))
 
 
 def has(key: str) -> bool:

@@ -6,6 +6,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from flask import Blueprint, Flask, Response, current_app, flash, jsonify, render_template, request
+from markupsafe import Markup
 from werkzeug.exceptions import HTTPException
 
 from flask_dingtalk import DingTalkError, DingTalkUser, current_dingtalk_user, login_required
@@ -18,7 +19,7 @@ pages.add_app_template_global(texts.say)
 pages.add_app_template_global(texts.language)
 pages.add_app_template_global(accounts.has_role)
 pages.add_app_template_global(accounts.company_of)
-pages.add_app_template_global(accounts.name_of)
+pages.add_app_template_filter(texts.named)
 
 #: The time zone of the company's calendar.
 _CHINA: Final = timezone(timedelta(hours=8))
@@ -26,7 +27,7 @@ _CHINA: Final = timezone(timedelta(hours=8))
 #: URLs.
 _DINGTALK_SCRIPTS: Final = {
     "DINGTALK_QR_SCRIPT_URL": "https://g.alicdn.com/dingding/h5-dingtalk-login/0.21.0/ddlogin.js",
-    "DINGTALK_JSAPI_URL": ("https://g.alicdn.com/dingding/dingtalk-jsapi/3.1.0/dingtalk.open.js"),
+    "DINGTALK_JSAPI_URL": "https://g.alicdn.com/dingding/dingtalk-jsapi/3.1.0/dingtalk.open.js",
 }
 
 
@@ -58,6 +59,7 @@ def record() -> str:
         "record.html",
         user=current_dingtalk_user,
         employee=employee,
+        manager=accounts.manager_of(employee) if employee else None,
         raw=json.dumps(employee.raw if employee else None, ensure_ascii=False, indent=2),
     )
 
@@ -93,7 +95,7 @@ def approvals() -> str:
 
 def say_hello(sender: Flask, user: DingTalkUser, **facts: Any) -> None:
     """Greet the person who just signed in, on the next page."""
-    flash(texts.say("hello", nick=user.nick or ""))
+    flash(texts.say("hello", nick=person_name(user)))
 
 
 def say_goodbye(sender: Flask, user: DingTalkUser | None, **facts: Any) -> None:
@@ -106,39 +108,25 @@ def say_goodbye(sender: Flask, user: DingTalkUser | None, **facts: Any) -> None:
         flash(texts.say("signed_out"), "warning")
 
 
-@pages.app_errorhandler(DingTalkError)
-def show_error(error: DingTalkError) -> Response:
-    """Show a failed sign-in or a refusal on a page of this site, with the extension's texts.
-
-    Status and headers stay the extension's. So do JSON answers, and the page that reloads itself
-    while DingTalk is busy.
-    """
-    response: Response = current_app.make_response(error.get_response(request.environ))
-    if response.mimetype == "text/html" and "Refresh" not in response.headers:
-        # The same person would be refused again.
-        is_refusal = error.code == 403 and error.error_code != "access_denied"
-        page = render_template(
-            "error.html",
-            title=error.title,
-            message=error.message,
-            retry_url=error.retry_url,
-            retry=texts.say("error.another_account" if is_refusal else "error.retry"),
-            name=error.error_code,
-        )
-        response.set_data(page)
-    return response
-
-
 @pages.app_errorhandler(HTTPException)
-def show_http_error(error: HTTPException) -> Response:
-    """Show any other error, such as an unknown address, on a page of this site."""
-    response: Response = current_app.make_response(error.get_response(request.environ))
+def show_http_error(error: HTTPException) -> Response | HTTPException:
+    """Show an error, such as an unknown address, on a page of this site; scripts get JSON.
+
+    The extension answers its own errors itself, on the page ``dingtalk/error.html`` of this site.
+    """
+    if isinstance(error, DingTalkError) or error.response is not None:
+        return error
     key = f"error.{error.code}"
     if not texts.has(key):
         key = "error.other"
-    response.set_data(
-        render_template("error.html", title=texts.say(key), message=texts.say(f"{key}.text"))
-    )
+    title, message = texts.say(key), texts.say(f"{key}.text")
+    response: Response = current_app.make_response(error.get_response(request.environ))
+    if request.accept_mimetypes["text/html"] >= request.accept_mimetypes["application/json"]:
+        response.set_data(render_template("error.html", title=title, message=message))
+    else:
+        content = jsonify(error=error.name.lower().replace(" ", "_"), message=message)
+        response.set_data(content.get_data())
+        response.mimetype = "application/json"
     return response
 
 
@@ -166,6 +154,19 @@ def _security_policy() -> str:
         f" style-src 'self'; connect-src 'self'{simulator}; img-src 'self' https:{simulator};"
         " form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     )
+
+
+@pages.app_template_global()
+def person_name(user: DingTalkUser) -> Markup:
+    """Return what to call somebody: the nick, on pages in English with the name in Latin letters.
+
+    Somebody without a nick has the name in the directory; without that, nobody knows a name.
+    """
+    employee_name = user.employee.name if user.employee is not None else None
+    name = user.nick or employee_name
+    if name is None:
+        return texts.say("nameless")
+    return texts.person(name, accounts.latin_name_of(user))
 
 
 @pages.app_template_filter()

@@ -76,6 +76,9 @@ class Person:
     mobile: str | None
     state_code: str | None
     email: str | None
+    #: The name in Latin letters, which the simulator's pages show beside the nick. DingTalk's
+    #: interface has no such field.
+    latin_name: str | None = None
     #: Records by corpId, those of an external contact included.
     memberships: dict[str, Membership] = field(default_factory=dict)
 

@@ -47,10 +47,20 @@ class World:
 
     def _populate(self, own: str, other: str) -> None:
         zhang = self.add_user(
-            "zhang", nick="张三", email="zhang.san@example.com", corp_ids=(own, other)
+            "zhang",
+            nick="张三",
+            latin_name="Zhang San",
+            email="zhang.san@example.com",
+            corp_ids=(own, other),
         )
-        li = self.add_user("li", nick="李四", corp_ids=(own,))
-        self.add_user("wang", nick="王五", email="wang.wu@example.com", corp_ids=(other,))
+        li = self.add_user("li", nick="李四", latin_name="Li Si", corp_ids=(own,))
+        self.add_user(
+            "wang",
+            nick="王五",
+            latin_name="Wang Wu",
+            email="wang.wu@example.com",
+            corp_ids=(other,),
+        )
         boss, engineer = zhang.memberships[own], li.memberships[own]
         boss.admin = boss.boss = boss.senior = True
         boss.title, boss.job_number = "总经理", "0001"
@@ -115,6 +125,7 @@ class World:
         name: str,
         *,
         nick: str | None,
+        latin_name: str | None = None,
         avatar_url: str | None = FROM_NAME,
         mobile: str | None = FROM_NAME,
         state_code: str | None = "86",
@@ -137,6 +148,7 @@ class World:
             person = Person(
                 name=name,
                 nick=nick,
+                latin_name=latin_name,
                 union_id=union_id or text_from_seed("union", name, length=24) + "iEiE",
                 open_id=open_id or text_from_seed("open", name, length=24) + "iEiE",
                 avatar_url=avatar_url,

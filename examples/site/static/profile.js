@@ -3,8 +3,8 @@
 const button = document.getElementById("fetch");
 const answer = document.getElementById("answer");
 
-// The page starts with the button disabled, so that no click is lost before this script runs.
-button.disabled = false;
+// Without this script the button would do nothing, so the page starts without it.
+button.hidden = false;
 button.addEventListener("click", async () => {
   button.disabled = true;
   try {
