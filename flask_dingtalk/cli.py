@@ -3,14 +3,76 @@
 Every ``flask`` command loads this module, so imports that only one command needs are inside it.
 """
 
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import sys
 import time
 
 import click
+from flask.cli import ScriptInfo
 
 
 @click.group()
 def dingtalk() -> None:
     """Sign-in with DingTalk."""
+
+
+@dingtalk.command()
+@click.option("--offline", is_flag=True, help="Ask DingTalk nothing.")
+@click.option(
+    "--base-url", metavar="URL", help="The address at which visitors open the site: try its proxy."
+)
+@click.option(
+    "--user", "union_id", metavar="UNION_ID", help="Look whether this person could sign in."
+)
+@click.option(
+    "--sign-in", "signs_in", is_flag=True, help="Wait for a sign-in in a browser, which shows more."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def check(
+    context: click.Context,
+    offline: bool,
+    base_url: str | None,
+    union_id: str | None,
+    signs_in: bool,
+    as_json: bool,
+) -> None:
+    """Look for what is wrong with the set-up; exit status 1 if something is."""
+    from .checks import report
+    from .checks.examination import examine
+
+    if base_url is not None and not base_url.startswith(("http://", "https://")):
+        raise click.ClickException("--base-url begins with http:// or https://.")
+    findings = examine(
+        context.ensure_object(ScriptInfo).load_app,
+        offline=offline,
+        base_url=base_url,
+        union_id=union_id,
+        invite=_invite if signs_in else None,
+    )
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Chinese names of menus, on a console that may not have the letters.
+        sys.stdout.reconfigure(errors="replace")
+    if as_json:
+        click.echo(report.as_json(findings))
+    else:
+        width = shutil.get_terminal_size().columns
+        click.echo(report.text(findings, width=width, colours=_wants_colours()))
+    if not report.is_good(findings):
+        context.exit(1)
+
+
+def _invite(address: str) -> None:
+    click.echo(f"Open this address and sign in; Ctrl-C gives up:\n\n{address}\n", err=True)
+
+
+def _wants_colours() -> bool:
+    """Tell whether standard output shows colours, and its reader wants them (no-color.org)."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
 
 
 @dingtalk.command()

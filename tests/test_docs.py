@@ -501,6 +501,7 @@ LANGUAGES: Final = [
     pytest.param((ENGLISH, CHINESE), id="readme"),
     pytest.param((MEMBERS, MEMBERS_CHINESE), id="members"),
     pytest.param((WAYS_IN, WAYS_IN_CHINESE), id="ways-in"),
+    pytest.param((ROOT / "docs" / "check.md", ROOT / "docs" / "check.zh-CN.md"), id="check"),
 ]
 
 

@@ -50,6 +50,12 @@ class Meaning(Enum):
     #: From the call for an organisation's token: the organisation has not authorised the
     #: application, or does not exist. [api-gettoken]
     UNKNOWN_ORGANISATION = auto()
+    #: Client ID and Client Secret were refused.
+    CREDENTIALS_REFUSED = auto()
+    #: The address of this server is not on the console's list.
+    ADDRESS_REFUSED = auto()
+    #: The person is outside the visible or the authorised range.
+    OUT_OF_RANGE = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +78,7 @@ _CREDENTIALS: Final = Row(
     "DINGTALK_CLIENT_ID and DINGTALK_CLIENT_SECRET do not belong together or are wrong, or the "
     "application was never released: copy both from the console, 基础信息 > 凭证与基础信息 (basic "
     "information > credentials), and release a version under 应用发布 > 版本管理与发布",
+    meaning=Meaning.CREDENTIALS_REFUSED,
 )
 _SIGN_IN_AGAIN: Final = Row(
     InvalidCode, "the user has to sign in again; a code works once and for five minutes"
@@ -86,6 +93,7 @@ _IP: Final = Row(
     ConfigurationError,
     "add this server's address to the console's list, 开发配置 > 安全设置 > 服务器出口IP "
     "(development > security > egress IPs), or empty that list",
+    meaning=Meaning.ADDRESS_REFUSED,
 )
 _TOKEN: Final = Row(
     DingTalkAPIError,
@@ -124,6 +132,7 @@ _PERSON: Final = Row(
     "the person is outside the application's range; if they should get in, widen it in the "
     "console, 应用发布 > 版本管理与发布 > 可使用范围设置 (visible range), and 权限管理 > 通讯录 > "
     "授权范围 (authorised range)",
+    meaning=Meaning.OUT_OF_RANGE,
 )
 _NOT_FOUND: Final = Row(
     DingTalkAPIError, "DingTalk does not know this person, or not in this organisation"
@@ -247,6 +256,9 @@ TOKEN_REFUSED: Final = _rows_that_mean(Meaning.TOKEN_REFUSED, NEW_API).keys()
 #: Where the old API refused the token, which is the application's own.
 APP_TOKEN_REFUSED: Final = _rows_that_mean(Meaning.TOKEN_REFUSED, OLD_API).keys()
 NOT_A_MEMBER: Final = _rows_that_mean(Meaning.NOT_A_MEMBER, OLD_API).keys()
+CREDENTIALS_REFUSED: Final = _rows_that_mean(Meaning.CREDENTIALS_REFUSED, NEW_API, OLD_API).keys()
+ADDRESS_REFUSED: Final = _rows_that_mean(Meaning.ADDRESS_REFUSED, NEW_API, OLD_API).keys()
+OUT_OF_RANGE: Final = _rows_that_mean(Meaning.OUT_OF_RANGE, NEW_API, OLD_API).keys()
 PERMISSION_MISSING: Final = _rows_that_mean(Meaning.PERMISSION_MISSING, NEW_API, OLD_API).keys()
 #: By code, the error that it becomes.
 UNKNOWN_ORGANISATION: Final[Mapping[str, type[DingTalkError]]] = {

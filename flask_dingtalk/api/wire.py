@@ -25,6 +25,13 @@ JSAPI_URL: Final = "https://g.alicdn.com/dingding/dingtalk-jsapi/3.1.0/dingtalk.
 #: Not documented; all of DingTalk's own pages are on this domain.
 CLIENT_FRAME_ANCESTORS: Final = "https://*.dingtalk.com"
 
+#: What the sign-in page says of a redirect URL that is not registered, and of a Client ID that no
+#: application has. Seen in public reports, not documented.
+PAGE_REDIRECT_URI_REFUSED: Final = "redirect_uri参数错误"
+PAGE_UNKNOWN_APPLICATION: Final = "900103"
+#: What the simulator's sign-in page says, in Chinese, of an application without a released version.
+PAGE_NOT_RELEASED: Final = "应用未发布"
+
 #: The developer console, where an application is set up.
 CONSOLE_URL: Final = "https://open-dev.dingtalk.com"
 #: Where to apply for a permission; DingTalk's own error messages contain this URL.
@@ -207,6 +214,22 @@ EMPLOYEE_FIELDS: Final = (
 ROLE_ID: Final = "id"
 ROLE_NAME: Final = "name"
 ROLE_GROUP_NAME: Final = "group_name"
+
+# --- Permissions [add-api-permission] -------------------------------------------------------------
+
+PERMISSION_USER_READ: Final = "Contact.User.Read"
+PERMISSION_USER_MOBILE: Final = "Contact.User.mobile"
+#: For ``userAccessToken``; every new application has it. [obtain-user-token]
+PERMISSION_APP_BASE: Final = "open_app_api_base"
+#: For ``getuserinfo``; every new application has it.
+#: [obtain-the-userid-of-a-user-by-using-the-log-free]
+PERMISSION_BASE: Final = "qyapi_base"
+#: For ``getbyunionid`` and ``user/get``. [query-a-user-by-the-union-id]
+PERMISSION_GET_MEMBER: Final = "qyapi_get_member"
+#: ``mobile`` of the employee record (企业员工手机号信息). [query-user-details]
+PERMISSION_FIELD_MOBILE: Final = "fieldMobile"
+#: ``email``, ``work_place``, ``remark``, ``extension`` (邮箱等个人信息). [query-user-details]
+PERMISSION_FIELD_EMAIL: Final = "fieldEmail"
 
 # --- Errors [server-api-error-codes-1] ------------------------------------------------------------
 

@@ -103,7 +103,7 @@ class BrowserWalk:
         location = login.location or ""
         if not location.startswith(f"{self._url}/oauth2/"):
             raise SimulatorError(self._explain(login, login_path))
-        callback = urlsplit(self._visit_pages(location))
+        callback = urlsplit(self.visit_pages(location))
         return client.get(
             callback.path.removeprefix(root),
             query_string=callback.query,
@@ -124,8 +124,11 @@ class BrowserWalk:
             f" at {self._url}: was the app created with simulator.settings?"
         )
 
-    def _visit_pages(self, address: str) -> str:
-        """Fill in all pages from `address` on; return where the browser is sent in the end."""
+    def visit_pages(self, address: str) -> str:
+        """Fill in all pages from `address` on; return where the browser is sent in the end.
+
+        `SimulatorError` if the login ends before that.
+        """
         with requests.Session() as browser:
             browser.trust_env = False  # no proxy and no .netrc for this machine
             browser.headers["Accept-Language"] = "en"

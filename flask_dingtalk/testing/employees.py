@@ -72,9 +72,9 @@ def employee_record(
         wire.EMPLOYEE_BOSS: membership.boss,
         testing_wire.EMPLOYEE_RELATED: {},
     }
-    if testing_wire.PERMISSION_FIELD_MOBILE in application.permissions:
+    if wire.PERMISSION_FIELD_MOBILE in application.permissions:
         fields[wire.EMPLOYEE_MOBILE] = person.mobile
-    if testing_wire.PERMISSION_FIELD_EMAIL in application.permissions:
+    if wire.PERMISSION_FIELD_EMAIL in application.permissions:
         fields[wire.EMPLOYEE_EMAIL] = membership.email
         fields[wire.EMPLOYEE_WORK_PLACE] = membership.work_place
         fields[wire.EMPLOYEE_REMARK] = membership.remark

@@ -13,7 +13,6 @@ from werkzeug.utils import redirect
 from werkzeug.wrappers import Request, Response
 
 from ..api import wire
-from . import wire as testing_wire
 from .authorization import (
     AUTHORIZE_PATH,
     AuthorizationRequest,
@@ -99,7 +98,7 @@ class LoginPages:
             "consent.html",
             redirects_to_site=True,
             person=person,
-            profile=testing_wire.PERMISSION_USER_READ in self._world.application.permissions,
+            profile=wire.PERMISSION_USER_READ in self._world.application.permissions,
             choices=auth_request.offered_organisations(self._world, person),
             mobile=self._visible_mobile(person),
         )
@@ -145,7 +144,7 @@ class LoginPages:
         )
 
     def _visible_mobile(self, person: Person) -> str | None:
-        permitted = testing_wire.PERMISSION_USER_MOBILE in self._world.application.permissions
+        permitted = wire.PERMISSION_USER_MOBILE in self._world.application.permissions
         if not permitted or person.mobile is None:
             return None
         country = f"+{person.state_code} " if person.state_code else ""

@@ -129,7 +129,7 @@ class NewApi:
         if not self._world.application.accepts(client_id, client_secret):
             text = "clientId或者clientSecret错误"
             raise ApiError(400, testing_wire.CODE_ID_OR_SECRET_NOT_FOUND, text)
-        self._require_permission(testing_wire.PERMISSION_APP_BASE)
+        self._require_permission(wire.PERMISSION_APP_BASE)
         grant = redeem(credential)
         if grant is None:
             raise ApiError(400, testing_wire.CODE_UNKNOWN_CODE, "不合法的临时授权码")
@@ -182,7 +182,7 @@ class NewApi:
     def _user(self, request: Request, union_id: str) -> dict[str, Any]:
         """Return the profile of the token's user. [dingtalk-retrieve-user-information]"""
         person = self._user_grant(request).person
-        self._require_permission(testing_wire.PERMISSION_USER_READ)
+        self._require_permission(wire.PERMISSION_USER_READ)
         if union_id not in ("me", person.union_id):
             raise ApiError(404, testing_wire.CODE_USER_NOT_FOUND, "找不到该用户")
         return self._profile(person)
@@ -196,7 +196,7 @@ class NewApi:
             wire.PROFILE_AVATAR_URL: person.avatar_url,
             testing_wire.PROFILE_VISITOR: False,
         }
-        if testing_wire.PERMISSION_USER_MOBILE in application.permissions:
+        if wire.PERMISSION_USER_MOBILE in application.permissions:
             profile[wire.PROFILE_MOBILE] = (
                 masked(person.mobile) if application.third_party else person.mobile
             )
@@ -211,10 +211,10 @@ class NewApi:
         self._user_grant(request)
         permissions = self._world.application.permissions
         rules = []
-        if testing_wire.PERMISSION_USER_READ in permissions:
-            rules.append({"resource": "rpc_auth", "authItems": [testing_wire.PERMISSION_USER_READ]})
-        if testing_wire.PERMISSION_USER_MOBILE in permissions:
-            resource, _, item = testing_wire.PERMISSION_USER_MOBILE.rpartition(".")
+        if wire.PERMISSION_USER_READ in permissions:
+            rules.append({"resource": "rpc_auth", "authItems": [wire.PERMISSION_USER_READ]})
+        if wire.PERMISSION_USER_MOBILE in permissions:
+            resource, _, item = wire.PERMISSION_USER_MOBILE.rpartition(".")
             rules.append({"resource": resource, "authItems": [item]})
         return {"result": rules}
 

@@ -135,7 +135,7 @@ class OldApi:
 
     def _get_by_union_id(self, request: Request) -> dict[str, Any]:
         """Return the userid that belongs to a unionId. [query-a-user-by-the-union-id]"""
-        union_id = self._parameters(request, testing_wire.PERMISSION_GET_MEMBER).get(wire.UNION_ID)
+        union_id = self._parameters(request, wire.PERMISSION_GET_MEMBER).get(wire.UNION_ID)
         if not isinstance(union_id, str) or not union_id:
             raise OldApiError(testing_wire.ERRCODE_WRONG_PARAMETER, "无效的参数")
         _, membership = self._find(lambda person, _: person.union_id == union_id)
@@ -148,7 +148,7 @@ class OldApi:
 
     def _user_get(self, request: Request) -> dict[str, Any]:
         """Return an employee record. [query-user-details]"""
-        user_id = self._parameters(request, testing_wire.PERMISSION_GET_MEMBER).get(wire.USER_ID)
+        user_id = self._parameters(request, wire.PERMISSION_GET_MEMBER).get(wire.USER_ID)
         if not isinstance(user_id, str) or not user_id:
             raise OldApiError(testing_wire.ERRCODE_WRONG_USER_ID, "无效的USERID")
         person, membership = self._find(
@@ -160,7 +160,7 @@ class OldApi:
 
     def _get_user_info(self, request: Request) -> dict[str, Any]:
         """Use an in-app code up. [obtain-the-userid-of-a-user-by-using-the-log-free]"""
-        code = self._parameters(request, testing_wire.PERMISSION_BASE).get(wire.USER_INFO_CODE)
+        code = self._parameters(request, wire.PERMISSION_BASE).get(wire.USER_INFO_CODE)
         if not isinstance(code, str) or not code:
             raise OldApiError(testing_wire.ERRCODE_CODE_MISSING, "缺少tmp_auth_code")
         spent = self._grants.spend(code, in_app=True)

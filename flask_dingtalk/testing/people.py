@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from . import wire as testing_wire
+from ..api import wire
 
 _ALPHANUMERIC: Final = string.ascii_letters + string.digits
 
@@ -113,13 +113,13 @@ class Application:
     )
     permissions: set[str] = field(
         default_factory=lambda: {
-            testing_wire.PERMISSION_USER_READ,
-            testing_wire.PERMISSION_USER_MOBILE,
-            testing_wire.PERMISSION_APP_BASE,
-            testing_wire.PERMISSION_BASE,
-            testing_wire.PERMISSION_GET_MEMBER,
-            testing_wire.PERMISSION_FIELD_MOBILE,
-            testing_wire.PERMISSION_FIELD_EMAIL,
+            wire.PERMISSION_USER_READ,
+            wire.PERMISSION_USER_MOBILE,
+            wire.PERMISSION_APP_BASE,
+            wire.PERMISSION_BASE,
+            wire.PERMISSION_GET_MEMBER,
+            wire.PERMISSION_FIELD_MOBILE,
+            wire.PERMISSION_FIELD_EMAIL,
         }
     )
     #: False: login pages and token calls refuse the Client ID.

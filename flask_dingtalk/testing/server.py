@@ -11,6 +11,7 @@ import socketserver
 import struct
 import sys
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
@@ -62,7 +63,11 @@ class LoopbackServer(socketserver.ThreadingTCPServer):
     allow_reuse_address = True
     request_queue_size = 128
 
-    def __init__(self, host: str, port: int, answer: Answerer) -> None:
+    def __init__(
+        self, host: str, port: int, answer: Answerer, now: Callable[[], float] = time.time
+    ) -> None:
+        #: The clock of the ``Date`` header.
+        self.now = now
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         super().__init__((host, port), _Handler)
         self.address: tuple[str, int] = self.socket.getsockname()[:2]
@@ -161,6 +166,10 @@ class _Handler(BaseHTTPRequestHandler):
     def version_string(self) -> str:
         """Return the value of the ``Server`` header."""
         return "DingTalkSimulator"
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        """Return the value of the ``Date`` header, by the simulator's clock."""
+        return super().date_time_string(self.server.now() if timestamp is None else timestamp)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - inherited name
         """Log nothing."""

@@ -44,7 +44,7 @@ class DingTalkSimulator(World):
         """Start serving; `RuntimeError` if it is running, `OSError` if the port is taken."""
         if self._server is not None:
             raise RuntimeError("The simulator is already running.")
-        self._server = LoopbackServer(*self._address, self._dispatcher.answer)
+        self._server = LoopbackServer(*self._address, self._dispatcher.answer, self.now)
         self.serve_avatars_at(self.url)
         return self
 

@@ -63,22 +63,6 @@ DEPARTMENT_ID: Final = "dept_id"
 DEPARTMENT_ORDER: Final = "order"
 DEPARTMENT_LEADER: Final = "leader"
 
-# --- Permissions [add-api-permission] -------------------------------------------------------------
-
-PERMISSION_USER_READ: Final = "Contact.User.Read"
-PERMISSION_USER_MOBILE: Final = "Contact.User.mobile"
-#: For ``userAccessToken``; every new application has it. [obtain-user-token]
-PERMISSION_APP_BASE: Final = "open_app_api_base"
-#: For ``getuserinfo``; every new application has it.
-#: [obtain-the-userid-of-a-user-by-using-the-log-free]
-PERMISSION_BASE: Final = "qyapi_base"
-#: For ``getbyunionid`` and ``user/get``. [query-a-user-by-the-union-id]
-PERMISSION_GET_MEMBER: Final = "qyapi_get_member"
-#: ``mobile`` of the employee record (企业员工手机号信息). [query-user-details]
-PERMISSION_FIELD_MOBILE: Final = "fieldMobile"
-#: ``email``, ``work_place``, ``remark``, ``extension`` (邮箱等个人信息). [query-user-details]
-PERMISSION_FIELD_EMAIL: Final = "fieldEmail"
-
 # --- Errors of the new API [server-api-error-codes-1] ---------------------------------------------
 
 CODE_UNKNOWN_CODE: Final = "invalidParameter.authCode.notFound"
