@@ -54,11 +54,14 @@ setup(
     # Lower bounds only. The suite also passes on exactly .ci/constraints-oldest.txt.
     install_requires=["Flask>=3.0", "Authlib>=1.4", "requests>=2.32.3"],
     extras_require={
+        # DingTalk's own SDK, for `flask dingtalk listen`.
+        "stream": ["dingtalk-stream>=0.24.3"],
         # What the suite needs; the shipped tests run with it alone.
         "test": [
             "alibabacloud-dingtalk",
             "APIFlask",
             "cachelib",
+            "dingtalk-stream>=0.24.3",
             "Flask-Babel",
             "Flask-Login",
             "Flask-Session>=0.8",

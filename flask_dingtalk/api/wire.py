@@ -270,6 +270,14 @@ PUSH_REPLY_SIGNATURE: Final = "msg_signature"
 PUSH_REPLY_TIMESTAMP: Final = "timeStamp"
 PUSH_REPLY_NONCE: Final = "nonce"
 
+# --- Events, by Stream mode [configure-stream-push] -----------------------------------------------
+
+STREAM_OPEN_PATH: Final = "/v1.0/gateway/connections/open"
+#: What the data of an answer says: ``SUCCESS``, or ``LATER`` to have the event sent again.
+STREAM_STATUS: Final = "status"
+STREAM_STATUS_SUCCESS: Final = "SUCCESS"
+STREAM_STATUS_LATER: Final = "LATER"
+
 # --- What an event says ---------------------------------------------------------------------------
 
 # By HTTP these stand beside the event's own fields, in one of two spellings; read them in any case.

@@ -8,9 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .session_login import signed_in
-    from .simulator import Call, DingTalkSimulator, PageVisit
+    from .simulator import Attempt, Call, Delivery, DingTalkSimulator, PageVisit
 
-__all__ = ["Call", "DingTalkSimulator", "PageVisit", "SimulatorError", "signed_in"]
+__all__ = [
+    "Attempt",
+    "Call",
+    "Delivery",
+    "DingTalkSimulator",
+    "PageVisit",
+    "SimulatorError",
+    "signed_in",
+]
 
 
 class SimulatorError(Exception):

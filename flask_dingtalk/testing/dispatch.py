@@ -22,6 +22,7 @@ from .limits import Limits
 from .login_pages import LoginPages
 from .loopback import is_loopback_host_header
 from .server import Connection
+from .stream import Gateway
 from .world import World
 
 _NEW_API_PATH: Final = re.compile(r"/v\d+\.\d+/")
@@ -72,6 +73,7 @@ class Dispatcher:
 
     def __init__(self, world: World) -> None:
         self._world = world
+        self.gateway = Gateway(world)
         self.grants = Grants(world)
         self.faults = Faults()
         self._limits = Limits()
@@ -79,7 +81,7 @@ class Dispatcher:
         self.page_visits: list[PageVisit] = []
         self.connections = 0
         self._pages = LoginPages(world, self.grants)
-        self._new_api = new_api.NewApi(world, self.grants)
+        self._new_api = new_api.NewApi(world, self.grants, self.gateway)
         self._old_api = old_api.OldApi(world, self.grants)
         self._host_of: dict[str, Host] = {}
         endpoints_of_all: list[tuple[str, str, str]] = []

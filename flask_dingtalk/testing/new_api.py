@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatchcase
 from http import HTTPMethod
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from werkzeug.wrappers import Request, Response
 
@@ -16,6 +17,7 @@ from ..api import wire
 from . import wire as testing_wire
 from .grants import ACCESS_TOKEN_LIFETIME, Grants, UserGrant
 from .people import Person
+from .stream import Gateway
 from .world import World
 
 MIMETYPE: Final = "application/json;charset=utf-8"
@@ -65,9 +67,10 @@ def ip_allowed(address: str | None, allowed: Iterable[str]) -> bool:
 class NewApi:
     """The calls of the new API. The caller holds the world's lock."""
 
-    def __init__(self, world: World, grants: Grants) -> None:
+    def __init__(self, world: World, grants: Grants, gateway: Gateway) -> None:
         self._world = world
         self._grants = grants
+        self._gateway = gateway
         #: By name: method, path and handler.
         self.endpoints: dict[str, tuple[HTTPMethod, str, Callable[..., Mapping[str, Any]]]] = {
             "userAccessToken": (
@@ -91,6 +94,7 @@ class NewApi:
                 wire.CORP_TOKEN_PATH.replace("{corpId}", "<corp_id>"),
                 self._corp_token,
             ),
+            "connections/open": (HTTPMethod.POST, wire.STREAM_OPEN_PATH, self._open_connection),
         }
 
     def answer(self, name: str, request: Request, arguments: Mapping[str, Any]) -> Response:
@@ -176,6 +180,25 @@ class NewApi:
             wire.OAPI_ACCESS_TOKEN: self._grants.app_token(),
             testing_wire.OAPI_EXPIRES_IN: ACCESS_TOKEN_LIFETIME,
         }
+
+    # --- Stream mode ---
+
+    def _open_connection(self, request: Request) -> dict[str, str]:
+        """Return address and ticket for somebody who listens. [configure-stream-push]"""
+        body = _json_body(request)
+        client_id = _mandatory(body, wire.TOKEN_CLIENT_ID)
+        client_secret = _mandatory(body, wire.TOKEN_CLIENT_SECRET)
+        if not self._world.application.accepts(client_id, client_secret):
+            raise ApiError(401, testing_wire.CODE_AUTH_FAILED, "鉴权失败")
+        events = {
+            testing_wire.STREAM_TYPE: testing_wire.STREAM_TYPE_EVENT,
+            testing_wire.STREAM_TOPIC: testing_wire.STREAM_TOPIC_ALL,
+        }
+        subscriptions = body.get(testing_wire.STREAM_SUBSCRIPTIONS)
+        if not isinstance(subscriptions, list) or events not in subscriptions:
+            # For events, DingTalk knows no other topic; this simulator has nothing else to send.
+            raise ApiError(400, testing_wire.CODE_INVALID_SUBSCRIPTION, "订阅类型不支持")
+        return self._gateway.open(urlsplit(request.host_url).hostname or "127.0.0.1")
 
     # --- As the user ---
 

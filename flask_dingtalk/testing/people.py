@@ -3,6 +3,7 @@
 import hashlib
 import secrets
 import string
+import uuid
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -81,6 +82,8 @@ class Person:
     latin_name: str | None = None
     #: Records by corpId, those of an external contact included.
     memberships: dict[str, Membership] = field(default_factory=dict)
+    #: The userids of organisations that the person has left, by corpId.
+    former_user_ids: dict[str, str] = field(default_factory=dict)
 
     @property
     def corp_ids(self) -> tuple[str, ...]:
@@ -142,6 +145,20 @@ class Application:
     #: 应用可见范围: names of the people whose in-app codes are accepted; ``None``: everybody's.
     #: [application-visible-range]
     visible_to: set[str] | None = None
+    #: In the headers of events. [basic-concepts-beta]
+    unified_app_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    #: 签名 token of 开发配置 > 事件订阅. [configure-stream-push]
+    event_token: str = field(default_factory=lambda: random_text(16), repr=False)
+    #: 加密 aes_key, next to it.
+    event_aes_key: str = field(default_factory=lambda: random_text(43), repr=False)
+    #: 请求网址, next to it; set it with ``DingTalkSimulator.subscribe``.
+    event_url: str | None = None
+    #: True: events by HTTP are spelled as DingTalk's pages show them today, and not as in live
+    #: bodies of 2021 and 2022.
+    new_event_bodies: bool = False
+    #: True: events wait for somebody who listens; otherwise they are lost if nobody does. What
+    #: DingTalk does is not documented.
+    keeps_events: bool = False
 
     def accepts(self, client_id: object, client_secret: object) -> bool:
         """Tell whether the credentials are right and the application has been released."""

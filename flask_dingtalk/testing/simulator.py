@@ -1,24 +1,29 @@
 """The simulator as tests and sites use it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+from ..api import wire
+from . import SimulatorError
 from .authorization import AUTHORIZE_PATH
+from .deliveries import Deliveries
 from .dispatch import Call, Dispatcher, PageVisit
+from .events import Attempt, Delivery, Happening, fields_of
 from .faults import Fault
 from .in_app import JSAPI_PATH
 from .loopback import LOOPBACK_HOSTS
 from .people import Person
 from .qr import QR_SCRIPT_PATH
 from .server import LoopbackServer
+from .stream import Gateway
 from .world import World
 
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
     from werkzeug.test import TestResponse
 
-__all__ = ["Call", "DingTalkSimulator", "PageVisit"]
+__all__ = ["Attempt", "Call", "Delivery", "DingTalkSimulator", "PageVisit"]
 
 
 class DingTalkSimulator(World):
@@ -39,6 +44,8 @@ class DingTalkSimulator(World):
         self._address = (host, port)
         self._server: LoopbackServer | None = None
         self._dispatcher = Dispatcher(self)
+        self._deliveries = Deliveries(self, self._dispatcher.gateway)
+        self._announce = self._tell_subscribers
 
     def start(self) -> Self:
         """Start serving; `RuntimeError` if it is running, `OSError` if the port is taken."""
@@ -50,6 +57,7 @@ class DingTalkSimulator(World):
 
     def stop(self) -> None:
         """Stop serving and close all connections. People, tokens and recorded calls stay."""
+        self._deliveries.stop()
         if self._server is not None:
             self._server.stop()
             self._server = None
@@ -84,6 +92,14 @@ class DingTalkSimulator(World):
         }
 
     @property
+    def event_settings(self) -> dict[str, str]:
+        """Further settings, for a site to which events are pushed by HTTP."""
+        return {
+            "DINGTALK_EVENT_TOKEN": self.application.event_token,
+            "DINGTALK_EVENT_AES_KEY": self.application.event_aes_key,
+        }
+
+    @property
     def calls(self) -> list[Call]:
         """The API calls so far, without any secrets; may be cleared."""
         return self._dispatcher.calls
@@ -100,9 +116,14 @@ class DingTalkSimulator(World):
 
     @property
     def secrets(self) -> frozenset[str]:
-        """The client secret and every code and token so far; no log or page may show them."""
+        """The application's secrets, and every code, token and ticket so far.
+
+        No log and no page may show them.
+        """
         with self.lock:
-            return frozenset({self.application.client_secret, *self._dispatcher.grants.issued})
+            application = self.application
+            own = {application.client_secret, application.event_token, application.event_aes_key}
+            return frozenset(own | self._dispatcher.grants.issued | self._dispatcher.gateway.issued)
 
     def authorization_code(self, user: str | Person, *, corp_id: str | None = None) -> str:
         """Return a new browser code, as if `user` had just consented.
@@ -158,6 +179,79 @@ class DingTalkSimulator(World):
             decline=decline,
         )
         return walk.log_in(client, login_path, next, base_url)
+
+    def push(
+        self,
+        event: str,
+        user: str | Person | Sequence[str | Person] = (),
+        *,
+        client: "FlaskClient | None" = None,
+        path: str | None = None,
+        data: Mapping[str, Any] | None = None,
+    ) -> Delivery:
+        """Send an event, such as ``user_leave_org``, as DingTalk does.
+
+        `user` is the person whom it means, or several. With `client`, a Flask test client, it is
+        pushed once to that site's own route for events, or to `path`. Otherwise it goes, in the
+        background, to the address given to `subscribe`, else to one of those who listen; DingTalk's
+        retries included: after 10 seconds, and after 30 more, by the simulator's clock.
+
+        `data` are further fields of the event, as Stream spells them. The event alone changes
+        nothing: `leave`, `join` and `change` do, and send their events by themselves. `ValueError`
+        if the person was never in the application's own organisation, or the site has no such
+        route.
+        """
+        people = [user] if isinstance(user, str | Person) else user
+        with self.lock:
+            user_ids = [self._user_id(self.person(each)) for each in people]
+            happening = self._happening(event, fields_of(event, user_ids, data))
+        if client is not None:
+            return self._deliveries.to_client(happening, client, path or _events_path(client))
+        return self._send(happening)
+
+    def subscribe(self, url: str) -> None:
+        """Have events pushed to an address, ``http://127.0.0.1:5000/dingtalk/events``.
+
+        The site is asked for the right answer first, as DingTalk's console does when the address is
+        saved; `SimulatorError` in the console's words if it does not give it.
+        """
+        happening = self._happening(wire.EVENT_CHECK_URL, {})
+        (attempt,) = self._deliveries.to_url(happening, url, retries=False).attempts
+        if not attempt.accepted:
+            raise SimulatorError(_not_saved(attempt))
+        self.application.event_url = url
+
+    @property
+    def deliveries(self) -> list[Delivery]:
+        """The events that were sent so far, and what became of them; may be cleared."""
+        return self._deliveries.sent
+
+    @property
+    def gateway(self) -> Gateway:
+        """Stream mode: who listens, and ways to disturb them."""
+        return self._dispatcher.gateway
+
+    def _user_id(self, person: Person) -> str:
+        corp_id = self.application.corp_id
+        if corp_id in person.memberships:
+            return person.memberships[corp_id].user_id
+        if corp_id in person.former_user_ids:
+            return person.former_user_ids[corp_id]
+        raise ValueError(f"{person.name!r} was never in the organisation {corp_id!r}.")
+
+    def _happening(self, event: str, fields: Mapping[str, Any]) -> Happening:
+        return Happening(event, self.application.corp_id, int(self.now() * 1000), fields)
+
+    def _tell_subscribers(self, event: str, person: Person, data: Mapping[str, Any]) -> None:
+        if self._server is not None and (self.application.event_url or self.gateway.listeners):
+            fields = fields_of(event, [self._user_id(person)], data)
+            self._send(self._happening(event, fields))
+
+    def _send(self, happening: Happening) -> Delivery:
+        url = self.application.event_url
+        if url is not None:
+            return self._deliveries.to_url(happening, url)
+        return self._deliveries.to_listeners(happening)
 
     def fail(
         self,
@@ -241,3 +335,26 @@ class DingTalkSimulator(World):
                 "The simulator is not running: call start() or use it in a with statement."
             )
         return self._server
+
+
+def _events_path(client: "FlaskClient") -> str:
+    """Return the path of a site's route for events."""
+    application = client.application
+    if "dingtalk.events" not in application.view_functions:
+        raise ValueError("The site has no route for events: is Flask-DingTalk initialised on it?")
+    return str(application.url_map.bind("localhost").build("dingtalk.events"))
+
+
+def _not_saved(attempt: Attempt) -> str:
+    """Return what DingTalk's console says to an address that it does not save.
+
+    [event-subscription-and-data-push]
+    """
+    if attempt.status is None:
+        return "timedout: nothing answers there."
+    if attempt.status != 200:
+        return f"url地址访问异常,错误原因为:http statusCode is:{attempt.status}"
+    return (
+        "HTTP请求结果校验返回字段值失败: the answer is not the right one. Was the site created with"
+        " simulator.settings and simulator.event_settings?"
+    )

@@ -63,6 +63,49 @@ DEPARTMENT_ID: Final = "dept_id"
 DEPARTMENT_ORDER: Final = "order"
 DEPARTMENT_LEADER: Final = "leader"
 
+# --- Events ---------------------------------------------------------------------------------------
+
+#: Fields of an event, as Stream spells them; the older bodies by HTTP begin with a capital letter.
+EVENT_TIMESTAMP: Final = "timeStamp"
+EVENT_ROLE_IDS: Final = "labelIdList"
+EVENT_ROLE_ACTION: Final = "action"
+EVENT_ROLE_ACTION_ADD: Final = "add"
+EVENT_CHANGE_TYPE: Final = "changeType"
+#: ``changeType`` of somebody who left. [development-data-format-help]
+EVENT_CHANGE_TYPE_LEFT: Final = 4
+EVENT_BIZ_ID: Final = "BizId"
+EVENT_USER_ADD: Final = "user_add_org"
+EVENT_USER_ACTIVE: Final = "user_active_org"
+EVENT_USER_MODIFY: Final = "user_modify_org"
+EVENT_ADMIN_ADD: Final = "org_admin_add"
+EVENT_ADMIN_REMOVE: Final = "org_admin_remove"
+EVENT_ROLE_CHANGE: Final = "label_user_change"
+EVENT_HR_CHANGE: Final = "hrm_mdm_user_change"
+
+# --- Stream mode [configure-stream-push] ----------------------------------------------------------
+
+STREAM_SUBSCRIPTIONS: Final = "subscriptions"
+STREAM_TYPE: Final = "type"
+STREAM_TOPIC: Final = "topic"
+STREAM_TOPIC_ALL: Final = "*"
+STREAM_TICKET: Final = "ticket"
+STREAM_ENDPOINT: Final = "endpoint"
+STREAM_SPEC_VERSION: Final = "specVersion"
+STREAM_SPEC_VERSION_VALUE: Final = "1.0"
+STREAM_HEADERS: Final = "headers"
+STREAM_DATA: Final = "data"
+STREAM_CODE: Final = "code"
+STREAM_MESSAGE_ID: Final = "messageId"
+STREAM_CONTENT_TYPE: Final = "contentType"
+STREAM_TIME: Final = "time"
+STREAM_EVENT_APP_ID: Final = "eventUnifiedAppId"
+STREAM_TYPE_EVENT: Final = "EVENT"
+STREAM_TYPE_SYSTEM: Final = "SYSTEM"
+STREAM_PING: Final = "ping"
+STREAM_PING_OPAQUE: Final = "opaque"
+STREAM_DISCONNECT: Final = "disconnect"
+STREAM_DISCONNECT_REASON: Final = "reason"
+
 # --- Errors of the new API [server-api-error-codes-1] ---------------------------------------------
 
 CODE_UNKNOWN_CODE: Final = "invalidParameter.authCode.notFound"
@@ -79,6 +122,10 @@ CODE_IP_NOT_ALLOWED: Final = "Forbidden.AccessDenied.IpNotInWhiteList"
 CODE_UNSUPPORTED_GRANT: Final = "unsupported.grant.type"
 CODE_USER_NOT_FOUND: Final = "invalidParameter.user.notFound"
 CODE_UNKNOWN_ACTION: Final = "InvalidAction.NotFound"
+#: Wrong credentials at ``gateway/connections/open``. Seen in public code, not documented.
+CODE_AUTH_FAILED: Final = "authFailed"
+#: Not documented.
+CODE_INVALID_SUBSCRIPTION: Final = "invalidParameter.subscriptions"
 CODE_QPS_LIMIT_APP: Final = "Forbidden.AccessDenied.QpsLimitForAppkeyAndApi"
 CODE_BUSY: Final = "system.busy"
 #: Also the answer of ``{corpId}/token`` for a corpId that does not exist. [api-gettoken]

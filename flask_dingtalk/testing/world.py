@@ -1,11 +1,14 @@
 """The state of the simulated DingTalk: organisations, people, the application and the clock."""
 
+import dataclasses
 import threading
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
+from ..api import wire
+from . import wire as testing_wire
 from .people import (
     Application,
     Membership,
@@ -28,6 +31,10 @@ class World:
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
+        #: Notified when the clock was moved, or when anything else happened that one waits for.
+        self.news = threading.Condition()
+        #: Called for each event of the application's own organisation.
+        self._announce: Callable[[str, Person, Mapping[str, Any]], None] | None = None
         self.organisations: dict[str, Organisation] = {}
         self.users: dict[str, Person] = {}
         #: Names of the people with a drawn avatar.
@@ -100,6 +107,18 @@ class World:
             raise ValueError("The clock can only move forward.")
         with self.lock:
             self._offset += seconds
+        self.tell_news()
+
+    def wait_until(self, due: float, is_done: Callable[[], bool]) -> None:
+        """Wait until a moment of the simulated time, or until something is done."""
+        with self.news:
+            while not is_done() and (left := due - self.now()) > 0:
+                self.news.wait(left)
+
+    def tell_news(self) -> None:
+        """Wake those who wait."""
+        with self.news:
+            self.news.notify_all()
 
     def serve_avatars_at(self, base_url: str) -> None:
         """Set the addresses of drawn avatars to this server."""
@@ -186,6 +205,9 @@ class World:
             number = digits_from_seed(corp_id + person.name, 14)
             membership = Membership(user_id or f"01{number}", external=external)
             person.memberships[corp_id] = membership
+            person.former_user_ids.pop(corp_id, None)
+            if not external:
+                self._tell(testing_wire.EVENT_USER_ADD, person, corp_id)
             return membership
 
     def leave(self, user: str | Person, corp_id: str | None = None) -> None:
@@ -197,8 +219,50 @@ class World:
         with self.lock:
             person = self.person(user)
             corp_id = self.application.corp_id if corp_id is None else corp_id
-            if person.memberships.pop(corp_id, None) is None:
+            membership = person.memberships.pop(corp_id, None)
+            if membership is None:
                 raise ValueError(f"{person.name!r} is not in the organisation {corp_id!r}.")
+            person.former_user_ids[corp_id] = membership.user_id
+            if not membership.external:
+                self._tell(wire.EVENT_USER_LEAVE, person, corp_id)
+
+    def change(self, user: str | Person, corp_id: str | None = None, **fields: Any) -> Membership:
+        """Change a person's record in an organisation: ``title``, ``department_ids``, ``admin``, …
+
+        Without `corp_id` it is the application's own organisation. If the site has subscribed to
+        events, it hears of it. `ValueError` if the person is not in the organisation, or if there
+        is no such field.
+        """
+        with self.lock:
+            person = self.person(user)
+            corp_id = self.application.corp_id if corp_id is None else corp_id
+            membership = person.memberships.get(corp_id)
+            if membership is None:
+                raise ValueError(f"{person.name!r} is not in the organisation {corp_id!r}.")
+            known = {each.name for each in dataclasses.fields(Membership)}
+            if not fields.keys() <= known:
+                raise ValueError(f"A record has the fields {', '.join(sorted(known))}.")
+            changed = {name for name, new in fields.items() if getattr(membership, name) != new}
+            for name in changed:
+                setattr(membership, name, fields[name])
+            if "admin" in changed:
+                is_admin = membership.admin
+                event = testing_wire.EVENT_ADMIN_ADD
+                self._tell(event if is_admin else testing_wire.EVENT_ADMIN_REMOVE, person, corp_id)
+            if "roles" in changed:
+                roles = {testing_wire.EVENT_ROLE_IDS: [role.id for role in membership.roles]}
+                self._tell(testing_wire.EVENT_ROLE_CHANGE, person, corp_id, roles)
+            if "active" in changed and membership.active:
+                self._tell(testing_wire.EVENT_USER_ACTIVE, person, corp_id)
+            if changed - {"admin", "roles", "active"}:
+                self._tell(testing_wire.EVENT_USER_MODIFY, person, corp_id)
+            return membership
+
+    def _tell(
+        self, event: str, person: Person, corp_id: str, data: Mapping[str, Any] | None = None
+    ) -> None:
+        if self._announce is not None and corp_id == self.application.corp_id:
+            self._announce(event, person, data or {})
 
     def person(self, user: str | Person) -> Person:
         """Return the person of that name; the text of `ValueError` lists all names."""
