@@ -56,6 +56,8 @@ setup(
     extras_require={
         # DingTalk's own SDK, for `flask dingtalk listen`.
         "stream": ["dingtalk-stream>=0.24.3"],
+        # For DINGTALK_STORE.
+        "redis": ["redis>=5"],
         # What the suite needs; the shipped tests run with it alone.
         "test": [
             "alibabacloud-dingtalk",

@@ -14,6 +14,7 @@ from .errors import (
     NotPermitted,
     OrganisationNotAllowed,
     RateLimited,
+    StoreUnavailable,
 )
 from .extension import DingTalk
 from .guard import current_dingtalk_user, login_required
@@ -36,6 +37,7 @@ __all__ = [
     "OrganisationNotAllowed",
     "RateLimited",
     "Role",
+    "StoreUnavailable",
     "current_dingtalk_user",
     "login_failed",
     "login_required",

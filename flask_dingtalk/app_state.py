@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from flask import Flask, current_app
 
 from .bounded_dict import BoundedDict
+from .errors import ConfigurationError
 from .memory import Memory
 from .settings import Settings
 
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from .api.transport import Transport
     from .login import Login
     from .seal import Sealer
+    from .store.events import Events
+    from .store.link import Link
+    from .store.people import People
+    from .store.shared import Store
 
 #: Where in ``app.extensions`` an app's state is found.
 EXTENSION_KEY: Final = "_dingtalk_state"
@@ -56,7 +61,7 @@ class Connections:
 class ProcessState:
     """What one process must not share with another: locks, connections, work under way."""
 
-    def __init__(self, settings: Settings, memory: Memory) -> None:
+    def __init__(self, settings: Settings, memory: Memory | Store) -> None:
         self.memory = memory
         #: The seals for the present ``SECRET_KEY``, once they were needed.
         self.key_ring: KeyRing | None = None
@@ -86,9 +91,11 @@ class ProcessState:
 class AppState:
     """One app's part of the extension, kept in ``app.extensions``."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, config: dict[str, Any], link: Link | None) -> None:
         self.settings = settings
-        first = ProcessState(settings, Memory(settings.state_lifetime))
+        #: Whether all processes share what one of them remembers.
+        self.has_store = link is not None
+        first = ProcessState(settings, _remembering(settings, config, link))
         #: By process id. A forked process adds its own entry and keeps its parent's unchanged.
         self._processes: dict[int, ProcessState] = {os.getpid(): first}
         self._said: dict[str, object] = {}
@@ -107,9 +114,38 @@ class AppState:
         return process
 
     @property
-    def memory(self) -> Memory:
-        """What this process remembers."""
+    def memory(self) -> Memory | Store:
+        """What this process remembers, or what all of them do where there is a store."""
         return self.process.memory
+
+    @property
+    def store(self) -> Store | None:
+        """What all processes share, where there is a store."""
+        # As cheap as can be: every guarded request comes by here.
+        memory: Any = self.process.memory if self.has_store else None
+        return memory  # type: ignore[no-any-return]
+
+    @property
+    def people(self) -> People:
+        """The sign-ins of each person; raises ``ConfigurationError`` without a store."""
+        store = self.store
+        if store is None:
+            raise ConfigurationError(
+                "the sign-ins of a person are known only to a store",
+                hint="set DINGTALK_STORE, or give DingTalk(app, store=client)",
+            )
+        return store.people
+
+    @property
+    def events(self) -> Events:
+        """Which events were acted on; raises ``ConfigurationError`` without a store."""
+        store = self.store
+        if store is None:
+            raise ConfigurationError(
+                "events need a store, which knows whose sign-ins there are",
+                hint="set DINGTALK_STORE, or give DingTalk(app, store=client)",
+            )
+        return store.events
 
     @property
     def client(self) -> Client:
@@ -181,6 +217,14 @@ def app_state_of(app: Flask) -> AppState:
             "Call dingtalk.init_app(app), or create DingTalk(app)."
         ) from None
     return state
+
+
+def _remembering(settings: Settings, config: dict[str, Any], link: Link | None) -> Memory | Store:
+    if link is None:
+        return Memory(settings.state_lifetime)
+    from .store.shared import Store
+
+    return Store.begin(link, settings, lambda: secret_keys(config))
 
 
 def _connect(settings: Settings) -> Connections:

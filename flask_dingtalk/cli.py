@@ -12,7 +12,8 @@ import sys
 import time
 
 import click
-from flask.cli import ScriptInfo
+from flask import current_app
+from flask.cli import ScriptInfo, with_appcontext
 
 
 @click.group()
@@ -73,6 +74,22 @@ def _invite(address: str) -> None:
 def _wants_colours() -> bool:
     """Tell whether standard output shows colours, and its reader wants them (no-color.org)."""
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+
+
+@dingtalk.command()
+@click.argument("union_id")
+@with_appcontext
+def logout(union_id: str) -> None:
+    """End every sign-in of the person with this UNION_ID, everywhere; needs a store."""
+    from .errors import DingTalkError
+
+    if "dingtalk" not in current_app.extensions:
+        raise click.ClickException("This app does not use Flask-DingTalk.")
+    try:
+        ended = current_app.extensions["dingtalk"].logout_everywhere(union_id)
+    except DingTalkError as error:
+        raise click.ClickException(error.log_message) from error
+    click.echo(f"{ended} sign-in{'' if ended == 1 else 's'} ended.")
 
 
 @dingtalk.command()

@@ -278,6 +278,28 @@ class RateLimited(DingTalkError):
         )
 
 
+class StoreUnavailable(DingTalkError):
+    """The store of sign-ins cannot be reached; ``retry_after`` is the number of seconds to wait.
+
+    Nobody is let in, and nothing is lost: the session stays as it is, and no code is spent.
+    """
+
+    code = 503
+    error_code = "store_unavailable"
+
+    def __init__(self, detail: str = "", *, retry_after: float = 1, **facts: Unpack[Facts]) -> None:
+        super().__init__(detail, **facts)
+        self.retry_after = retry_after
+
+    def get_response(
+        self, environ: Any = None, scope: dict[str, Any] | None = None
+    ) -> Response | Any:
+        """Build the page or JSON, with ``Retry-After`` (RFC 9110, section 10.2.3)."""
+        response = super().get_response(environ, scope)
+        response.headers["Retry-After"] = str(whole_seconds(self.retry_after))
+        return response
+
+
 class DingTalkUnavailable(DingTalkError):
     """DingTalk cannot be reached, or what it sent makes no sense; 504 for a timeout."""
 

@@ -9,7 +9,7 @@ from flask import Blueprint, Flask
 
 from . import guard, mistakes, session, signin
 from .api.models import DingTalkToken
-from .app_state import EXTENSION_KEY, AppState
+from .app_state import EXTENSION_KEY, AppState, app_state
 from .cli import dingtalk as dingtalk_commands
 from .errors import ConfigurationError
 from .settings import Settings
@@ -19,7 +19,12 @@ from .views import build_blueprint
 
 if TYPE_CHECKING:
     from flask import Response as FlaskResponse
+    from redis import Redis, RedisCluster
     from requests import Response
+
+    from .store.link import Link
+
+    RedisClient = Redis | RedisCluster
 
 Hook = TypeVar("Hook", bound=signin.LoginHook)
 View = TypeVar("View", bound=Callable[..., Any])
@@ -35,6 +40,8 @@ class DingTalk(ApiCalls):
 
     ``url_prefix`` is where the routes are mounted; with ``register_blueprint=False`` the site
     mounts ``blueprint`` itself. One object may serve several apps: call ``init_app`` for each.
+    ``store`` is a synchronous client of redis-py for what several processes have to share, instead
+    of ``DINGTALK_STORE``: where it leads and its credentials are used, with time-outs of ours.
     """
 
     def __init__(
@@ -43,9 +50,11 @@ class DingTalk(ApiCalls):
         *,
         url_prefix: str = "/dingtalk",
         register_blueprint: bool = True,
+        store: RedisClient | None = None,
     ) -> None:
         self._url_prefix = url_prefix
         self._register_blueprint = register_blueprint
+        self._store = store
         self._login_hooks: list[signin.LoginHook] = []
         #: The routes, named ``dingtalk``: login, callback, logout, in_app, renew_state, static.
         self.blueprint: Blueprint = build_blueprint(self._login_hooks)
@@ -56,15 +65,16 @@ class DingTalk(ApiCalls):
         """Bind an app: read its settings, add the routes and the template globals.
 
         Raises ``ConfigurationError`` for a setting that is missing or malformed; the app is
-        untouched then. Settings are read here, once.
+        untouched then. Settings are read here, once. Opens no connection.
         """
         if "dingtalk" in app.extensions:
             raise RuntimeError("init_app() was called on this app before; once is enough")
         settings = Settings.from_config(app.config)
         _check_secret_keys(app)
+        link = _link(settings, self._store)
         mistakes.warn_of_settings(app, settings)
         app.extensions["dingtalk"] = self
-        app.extensions[EXTENSION_KEY] = AppState(settings)
+        app.extensions[EXTENSION_KEY] = AppState(settings, app.config, link)
         if self._register_blueprint:
             app.register_blueprint(self.blueprint, url_prefix=self._url_prefix)
         elif self.blueprint in app.blueprints.values():
@@ -120,6 +130,14 @@ class DingTalk(ApiCalls):
         """Forget the signed-in user and tokens; the app's own session data stays."""
         signin.sign_out()
 
+    def logout_everywhere(self, union_id: str) -> int:
+        """End every sign-in of a person, in all browsers and on all machines; return how many.
+
+        In an application context. Raises ``ConfigurationError`` without a store, and
+        ``StoreUnavailable`` if the store cannot be reached: call it again then. No signal is sent.
+        """
+        return app_state().people.end_all(union_id)
+
     def on_login(self, function: Hook) -> Hook:
         """Register a function ``(user, token)`` to be called at each sign-in (a decorator).
 
@@ -165,6 +183,20 @@ class DingTalk(ApiCalls):
         ``True`` or ``False`` is a ``TypeError``.
         """
         return guard.refusal(corp_ids=corp_ids, check=check)
+
+
+def _link(settings: Settings, client: RedisClient | None) -> Link | None:
+    """Return the way to the store, if there is one; raise ``ConfigurationError`` for two."""
+    if settings.store is None and client is None:
+        return None
+    if settings.store is not None and client is not None:
+        raise ConfigurationError(
+            "DINGTALK_STORE is set, and DingTalk() was given a store as well",
+            hint="remove one of the two",
+        )
+    from .store.link import link_by, link_to
+
+    return link_by(client) if settings.store is None else link_to(settings.store)
 
 
 def _check_secret_keys(app: Flask) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from base64 import urlsafe_b64encode
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final, Self
 
 from .api.models import DingTalkToken, DingTalkUser
@@ -30,6 +30,9 @@ class Login:
     since: int
     #: When DingTalk last vouched for the user, in whole seconds of Unix time.
     checked_at: int
+    #: What says that an event of DingTalk's makes a check due, whenever the last one was. It is
+    #: kept beside the login, not in it.
+    mark: str | None = field(default=None, compare=False)
 
     @classmethod
     def begin(cls, user: DingTalkUser, token: DingTalkToken | None) -> Self:

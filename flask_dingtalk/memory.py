@@ -60,10 +60,10 @@ class Logins:
         # On a draw, what this process knows wins over what a browser sent.
         return login if newest is None else login.updated_by(newest, now)
 
-    def update(self, login: Login, now: float) -> Login | None:
+    def update(self, base: Login, login: Login, now: float) -> Login | None:
         """Keep a new version of a login; return it with what others changed meanwhile.
 
-        Returns ``None`` if the login has ended: it stays so.
+        ``base`` is what it came from. Returns ``None`` if the login has ended: it stays so.
         """
         with self._lock:
             known = self.read(login, now)
@@ -73,18 +73,21 @@ class Logins:
             self._newest.put(login.id, merged)
             return merged
 
-    def update_token(self, login: Login, token: DingTalkToken, now: float) -> Login | None:
-        """Keep a new pair of tokens of a login, and nothing else that ``login`` says.
+    def update_token(self, base: Login, token: DingTalkToken, now: float) -> Login | None:
+        """Keep the pair of tokens that follows the one of ``base``, and nothing else of it.
 
         Returns the newest version, or ``None`` if the login has ended.
         """
         with self._lock:
-            known = self.read(login, now)
+            known = self.read(base, now)
             if known is None:
                 return None
             merged = known.updated_by(replace(known, token=token), now)
-            self._newest.put(login.id, merged)
+            self._newest.put(base.id, merged)
             return merged
+
+    def clear_mark(self, login: Login) -> None:
+        """Do nothing: only a store has marks."""
 
     def end(self, login_id: str) -> bool:
         """End a login for good; return false if it had ended before."""
@@ -244,10 +247,10 @@ class Refreshes:
         """
         if token.refresh_token is None:
             # Without a refresh token there is no key to remember the pair by.
-            return Refreshed(refresh(token), is_new=True)
+            return Refreshed(refresh(token), is_new=True, follows=token)
         newest = self._newest(token)
         if newest is not token and not newest.is_expired():
-            return Refreshed(newest, is_new=False)
+            return Refreshed(newest, is_new=False, follows=token)
         key = _digest(newest.refresh_token or "")
         is_new = False
 
@@ -272,7 +275,7 @@ class Refreshes:
             is_new = True
             return renewed
 
-        return Refreshed(self._flights.run(key, work, patience), is_new)
+        return Refreshed(self._flights.run(key, work, patience), is_new, follows=newest)
 
     def _newest(self, token: DingTalkToken) -> DingTalkToken:
         """Return the last pair that is known to follow ``token``, or ``token`` itself."""
@@ -298,10 +301,11 @@ class Refreshes:
 
 @dataclass(frozen=True, slots=True)
 class Refreshed:
-    """A pair of tokens, and whether this very call fetched it."""
+    """A pair of tokens, whether this very call fetched it, and the pair that it follows."""
 
     token: DingTalkToken
     is_new: bool
+    follows: DingTalkToken
 
 
 class Pauses:

@@ -103,6 +103,14 @@ ERRORS: Final[dict[str, ErrorText]] = {
             "钉钉没有响应或响应异常，请稍后再试。",
         ),
     ),
+    "store_unavailable": ErrorText(
+        Text("One moment, please", "请稍候"),
+        Text(
+            "This site cannot look up sign-ins right now. Please try again in a moment; you need "
+            "not sign in again.",
+            "本站暂时无法读取登录信息，请稍后再试，无需重新登录。",
+        ),
+    ),
     "api_error": ErrorText(
         Text("DingTalk reported an error", "钉钉返回了错误"),
         Text(

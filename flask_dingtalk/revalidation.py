@@ -33,6 +33,7 @@ from .errors import (
 )
 from .login import Login, MustLeave, Outcome, Stays, Unknown
 from .signin import sign_out
+from .store.people import marked_at
 
 Answer = TypeVar("Answer")
 
@@ -58,10 +59,12 @@ def still_signed_in(login: Login) -> Login | None:
     if not policy.fits(login.user, state.settings):
         _sign_out(login, "the user is outside the rules of the settings")
         return None
-    if after is None:
+    if after is None and login.mark is None:
         return login
     now = time.time()
-    overdue = now - login.last_check(now) - after
+    overdue = -1.0 if after is None else now - login.last_check(now) - after
+    if login.mark is not None:
+        overdue = max(overdue, now - marked_at(login.mark), 0.0)
     if overdue < 0:
         return login
     in_grace = overdue <= state.settings.revalidate_grace
@@ -82,7 +85,7 @@ def _sign_out(login: Login, reason: str) -> None:
 def _check_once(state: AppState, login: Login, *, in_grace: bool) -> Outcome:
     """Check a login, or wait for another request that is checking it."""
     check = _Check(state, login, in_grace=in_grace)
-    key = (login.id, login.checked_at)
+    key = (login.id, login.checked_at, login.mark)
     try:
         outcome = state.memory.checks.run(key, check.run, state.patience)
     except DingTalkUnavailable as error:
@@ -123,7 +126,8 @@ class _Check:
         known = logins.read(self._login, now)
         if known is None:
             return MustLeave("the sign-in has ended")
-        if known.last_check(now) > self._login.last_check(now):
+        has_been_checked = known.last_check(now) > self._login.last_check(now)
+        if known.mark is None and (has_been_checked or self._login.mark is not None):
             # Another request has already checked.
             return Stays(known)
         pauses = self._state.memory.pauses
@@ -134,8 +138,13 @@ class _Check:
         outcome = self._ask(known)
         if isinstance(outcome, MustLeave):
             return outcome
-        kept = logins.update(outcome.login, now)
-        return MustLeave("the sign-in has ended") if kept is None else replace(outcome, login=kept)
+        kept = logins.update(known, outcome.login, now)
+        if kept is None:
+            return MustLeave("the sign-in has ended")
+        if isinstance(outcome, Stays):
+            # The mark that was there before DingTalk was asked, and no later one.
+            logins.clear_mark(known)
+        return replace(outcome, login=kept)
 
     def _ask(self, login: Login) -> Outcome:
         checked_at = int(time.time())
@@ -219,6 +228,10 @@ class _Check:
             return login
         if refreshed.is_new:
             self.refreshed = refreshed.token
+            if (store := self._state.store) is not None:
+                # At once: whatever else of this check fails, the old pair is of no use any more.
+                before = replace(login, token=refreshed.follows)
+                store.logins.update_token(before, refreshed.token, time.time())
         return replace(login, token=refreshed.token)
 
     def _profile(self, login: Login) -> Login:

@@ -32,17 +32,19 @@ class Sealer:
     __slots__ = ("_ciphers",)
 
     def __init__(self, secrets: Iterable[str | bytes], *, purpose: str, context: str) -> None:
-        info = b"flask-dingtalk\x00" + VERSION + f"{purpose}\x00{context}".encode()
-        self._ciphers = [AESGCM(_derive(secret, info)) for secret in secrets]
+        self._ciphers = [AESGCM(key) for key in derive_keys(secrets, purpose, context)]
 
-    def seal(self, data: bytes) -> str:
-        """Return ``data`` sealed, as URL-safe text without padding."""
+    def seal(self, data: bytes, place: bytes = b"") -> str:
+        """Return ``data`` sealed, as URL-safe text without padding.
+
+        It opens for the same ``place`` only: nobody can put it anywhere else.
+        """
         nonce = os.urandom(_NONCE_BYTES)
-        sealed = VERSION + nonce + self._ciphers[0].encrypt(nonce, data, VERSION)
+        sealed = VERSION + nonce + self._ciphers[0].encrypt(nonce, data, VERSION + place)
         return urlsafe_b64encode(sealed).rstrip(b"=").decode("ascii")
 
-    def open(self, text: str) -> bytes | None:
-        """Return the bytes that were sealed, or ``None`` if ``text`` cannot be read."""
+    def open(self, text: str, place: bytes = b"") -> bytes | None:
+        """Return what was sealed for ``place``, or ``None`` if ``text`` cannot be read."""
         try:
             sealed = urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4))
         except (UnicodeEncodeError, binascii.Error):
@@ -52,10 +54,16 @@ class Sealer:
         nonce, ciphertext = sealed[1 : 1 + _NONCE_BYTES], sealed[1 + _NONCE_BYTES :]
         for cipher in self._ciphers:
             try:
-                return cipher.decrypt(nonce, ciphertext, VERSION)
+                return cipher.decrypt(nonce, ciphertext, VERSION + place)
             except InvalidTag:
                 continue
         return None
+
+
+def derive_keys(secrets: Iterable[str | bytes], purpose: str, context: str) -> list[bytes]:
+    """Return a key for each of several secrets that is good for one purpose and context alone."""
+    info = b"flask-dingtalk\x00" + VERSION + f"{purpose}\x00{context}".encode()
+    return [_derive(secret, info) for secret in secrets]
 
 
 def _derive(secret: str | bytes, info: bytes) -> bytes:

@@ -1,6 +1,7 @@
 """The only module that touches ``flask.session``: sign-ins under way, and who is signed in.
 
-Three keys, one text each, replaced whole. It does not decide who may sign in.
+Three keys, one text each, replaced whole. It does not decide who may sign in. Where there is a
+store, the session keeps the id of the login, and the store the login itself.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass, field, replace
 from types import CodeType, FrameType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from flask import (
     Flask,
@@ -36,7 +37,10 @@ from .login import Login
 from .memory import Claim, Progress
 from .secret import Secret
 
-#: The sealed login.
+if TYPE_CHECKING:
+    from .store.shared import Store
+
+#: The sealed login, or its id in the store.
 LOGIN_KEY: Final = "_dingtalk"
 #: The sign-ins under way, and those finished lately, in this browser.
 STATES_KEY: Final = "_dingtalk_states"
@@ -100,9 +104,15 @@ def current_login() -> Login | None:
 
 
 def has_unreadable_login() -> bool:
-    """Tell whether the session holds a login that cannot be opened."""
+    """Tell whether the session holds a login that cannot be opened.
+
+    One from before there was a store is none that a store can vouch for: it cannot be opened.
+    """
     text = session.get(LOGIN_KEY)
-    return text is not None and (not isinstance(text, str) or _open(_ring(), text) is None)
+    if text is None or not isinstance(text, str):
+        return text is not None
+    store = app_state().store
+    return _open(_ring(), text) is None if store is None else store.logins.is_unreadable(text)
 
 
 def open_login(login: Login, attempt: Attempt) -> None:
@@ -112,6 +122,10 @@ def open_login(login: Login, attempt: Attempt) -> None:
     """
     finished = f"{attempt.nonce}:{attempt.code_digest}"
     _drop_state(attempt.nonce)
+    store = app_state().store
+    if store is not None:
+        _open_in_store(store, login, finished)
+        return
     states = _states_with(finished)
     fitting = _fit(login, states)
     if not fitting.fits_with_states:
@@ -131,6 +145,20 @@ def open_login(login: Login, attempt: Attempt) -> None:
     _renew_session_id()
 
 
+def _open_in_store(store: Store, login: Login, finished: str) -> None:
+    for states in (_states_with(finished), [finished]):
+        content = {LOGIN_KEY: store.logins.text(login), STATES_KEY: ".".join(states)}
+        measured = measure({**session, **content})
+        if measured.fits:
+            break
+    else:
+        raise measured.too_large()
+    store.logins.create(login)
+    session.update(content)
+    request.environ[_CACHE_KEY] = (this_app(), content[LOGIN_KEY], login)
+    _renew_session_id()
+
+
 def replace_login(login: Login) -> Login | None:
     """Keep a newer version of the login of this session; return what the request goes on with.
 
@@ -140,7 +168,7 @@ def replace_login(login: Login) -> Login | None:
     present = current_login()
     if present is None or present.id != login.id:
         return None
-    return _replace(app_state().memory.logins.update(login, time.time()))
+    return _replace(app_state().memory.logins.update(present, login, time.time()))
 
 
 def replace_token(login: Login, token: DingTalkToken) -> Login | None:
@@ -158,7 +186,7 @@ def _replace(login: Login | None) -> Login | None:
     if login is None:
         # The login ended during this request.
         return None
-    if not _has_to_be_saved(login):
+    if app_state().has_store or not _has_to_be_saved(login):
         request.environ[_CACHE_KEY] = (this_app(), session[LOGIN_KEY], login)
         return login
     fitting = _fit(login, _states())
@@ -171,12 +199,15 @@ def _replace(login: Login | None) -> Login | None:
 
 
 def can_be_saved() -> bool:
-    """Tell whether a change of the session can still reach the browser.
+    """Tell whether a change of the login can still be saved: with a store, always.
 
-    Not from a response that streams, from a thread of the site's, from a teardown function, or from
-    a websocket, whose handshake is over. Nothing of the request tells, but the stack does. Asked
+    Without one it is kept in the session, and that cannot reach the browser any more from a
+    response that streams, from a thread of the site's, from a teardown function, or from a
+    websocket, whose handshake is over. Nothing of the request tells, but the stack does. Asked
     before a refresh, not on each request.
     """
+    if app_state().has_store:
+        return True
     if "websocket" in request.environ.get("HTTP_UPGRADE", "").lower():
         return False
     if hasattr(request, "namespace"):
@@ -201,14 +232,18 @@ def forget_login() -> None:
 
 def _read(app: Any, text: str) -> Login | None:
     state = app_state_of(app)
-    login = _open(state.key_ring(app), text)
+    store = state.store
+    login = _open(state.key_ring(app), text) if store is None else store.logins.find(text)
     if login is None:
-        current_app.logger.debug("DingTalk: the login in the session cannot be read")
+        current_app.logger.debug(
+            "DingTalk: the login in the session cannot be read%s",
+            "" if store is None else ", or has ended",
+        )
         return None
     now = time.time()
     if now - login.since >= state.settings.sign_in_lifetime:
         return None
-    return state.memory.logins.read(login, now)
+    return login if store is not None else state.memory.logins.read(login, now)
 
 
 def _open(ring: KeyRing, text: str) -> Login | None:

@@ -37,7 +37,7 @@ _WHERE_CORP_ID: Final = "the console's home page (open-dev.dingtalk.com) shows i
 #: From 0 to 1: names at least this similar count as misspelt.
 _LIKENESS: Final = 0.85
 #: Settings of a later version. A site that sets one relies on what this version does not do.
-_COMING: Final = ("DINGTALK_STORE", "DINGTALK_EVENT_TOKEN", "DINGTALK_EVENT_AES_KEY")
+_COMING: Final = ("DINGTALK_EVENT_TOKEN", "DINGTALK_EVENT_AES_KEY")
 _ORIGIN: Final = re.compile(r"https?://(\[[0-9a-f:.]+\]|[\w.-]+)(:\d+)?", re.ASCII | re.IGNORECASE)
 #: Seconds. No visitor waits longer, and sockets overflow at much larger numbers.
 _MAX_TIMEOUT: Final = 600
@@ -76,6 +76,8 @@ class Settings:
     sign_in_lifetime: Annotated[float, _number] = 30 * 86_400
     #: Seconds.
     state_lifetime: Annotated[float, _number] = 600
+    #: The address may hold a password.
+    store: Annotated[str | None, _store] = field(default=None, repr=False)
     #: Seconds to connect, and seconds to wait for each part of an answer. Their sum limits a call.
     timeout: Annotated[tuple[float, float], _timeout] = (3.05, 10.0)
     authorize_url: Annotated[str, _dingtalk_url] = wire.AUTHORIZE_URL
@@ -373,6 +375,18 @@ def _url(name: str, value: Any) -> str:
             name, "is not an absolute http(s) URL without a fragment", "write https://host/path"
         )
     return text
+
+
+def _store(name: str, value: Any) -> str:
+    if not isinstance(value, str) or not value.startswith(("redis://", "rediss://", "unix://")):
+        # Without the value: it may hold a password.
+        _refuse(
+            name,
+            "is no address of Redis",
+            "write redis://host:6379/0, rediss://… for TLS, or unix:///path/to/socket; for "
+            "Sentinel or a Cluster, give DingTalk(app, store=client)",
+        )
+    return value
 
 
 def _dingtalk_url(name: str, value: Any) -> str:

@@ -12,8 +12,8 @@ import math
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from flask import Response, current_app, redirect, request
@@ -31,7 +31,9 @@ from .errors import (
     InvalidCode,
     InvalidState,
     NotPermitted,
+    OrganisationNotAllowed,
     RateLimited,
+    StoreUnavailable,
     describe,
 )
 from .login import Login
@@ -41,6 +43,7 @@ from .redirects import origin_of
 from .secret import Secret
 from .session import Attempt
 from .snapshot import Snapshot
+from .store.people import News
 from .urls import (
     below_mount,
     is_in_app,
@@ -170,12 +173,13 @@ def _finish(returned: Returned, hooks: Iterable[LoginHook], way: _Way) -> Respon
             user = way.authenticate(returned, identity)
             user = policy.admit(user, app_state().settings, app_state().directory)
             answer = _run_login_hooks(hooks, user, identity.token) or answer
-            login = Login.begin(user, identity.token)
-            session.open_login(login, attempt)
-        except RateLimited as error:
-            # DingTalk throttles. Nothing was spent that is not kept here: this browser comes back.
+            login, has_ended = _open(user, identity.token, attempt, replaced)
+        except (RateLimited, StoreUnavailable) as error:
+            # Nothing was spent that is not kept here: this browser comes back.
             snapshot.restore()
             session.give_back(attempt, Progress(identity.token, identity.turn))
+            if isinstance(error, StoreUnavailable):
+                raise
             raise _to_be_loaded_again(error, attempt, way, identity.turn) from None
         except _RefusedByHook as refusal:
             snapshot.restore()
@@ -191,8 +195,48 @@ def _finish(returned: Returned, hooks: Iterable[LoginHook], way: _Way) -> Respon
             raise
         session.settle(attempt, succeeded=True)
     # After the report: the sign-in succeeded, even if a signal receiver fails.
-    _announce(login, replaced)
+    _announce(login, replaced if has_ended else None)
     return answer
+
+
+def _open(
+    user: DingTalkUser, token: DingTalkToken | None, attempt: Attempt, replaced: Login | None
+) -> tuple[Login, bool]:
+    """Open the session, hear what events said since, and end the login that this one replaces.
+
+    Returns the new login, and whether it ended the old one.
+    """
+    login = Login.begin(user, token)
+    logins = app_state().memory.logins
+    session.open_login(login, attempt)
+    try:
+        login = _as_of_now(login)
+        return login, replaced is not None and logins.end(replaced.id)
+    except BaseException:
+        with suppress(StoreUnavailable):
+            logins.end(login.id)
+        raise
+
+
+def _as_of_now(login: Login) -> Login:
+    """Return a login that was just opened as it is after the events of the last minutes.
+
+    Somebody may have left the organisation after DingTalk was asked about them, and before there
+    was a sign-in that the event could end. Raises what ``policy.admit`` raises.
+    """
+    store, user = app_state().store, login.user
+    if store is None or user.user_id is None:
+        return login
+    news = store.people.news_of(user.user_id)
+    if news is News.CHANGED:
+        store.people.mark(login)
+    if news is not News.LEFT:
+        return login
+    admitted = policy.admit(user, app_state().settings, app_state().directory)
+    kept = store.logins.update(login, replace(login, user=admitted), time.time())
+    if kept is None:
+        raise OrganisationNotAllowed("an event ended this sign-in while it was being finished")
+    return kept
 
 
 def _by_code(returned: Returned, known: _Identity) -> DingTalkUser:
@@ -339,7 +383,9 @@ def report(error: Exception) -> None:
     if isinstance(error, InvalidState):
         error.retry_url = login_url(error.target)
     # Log what a developer must fix as ERROR, and what visitors cause as WARNING.
-    is_ours = isinstance(error, ConfigurationError | DingTalkUnavailable | DingTalkAPIError)
+    is_ours = isinstance(
+        error, ConfigurationError | DingTalkUnavailable | DingTalkAPIError | StoreUnavailable
+    )
     level = logging.ERROR if is_ours else logging.WARNING
     current_app.logger.log(level, "DingTalk sign-in failed: %s", describe(error))
     signals.login_failed.send(this_app(), error=error)
@@ -357,13 +403,11 @@ def printable(text: str) -> str:
     return "".join(c for c in text[:_MAX_LOGGED_LENGTH] if c.isprintable())
 
 
-def _announce(login: Login, replaced: Login | None) -> None:
-    """End the login that this one replaces, and tell those who listen."""
+def _announce(login: Login, ended: Login | None) -> None:
+    """Tell those who listen."""
     app = this_app()
-    if replaced is not None:
-        ended = app_state().memory.logins.end(replaced.id)
-        if ended and replaced.user.union_id != login.user.union_id:
-            signals.user_logged_out.send(app, user=replaced.user)
+    if ended is not None and ended.user.union_id != login.user.union_id:
+        signals.user_logged_out.send(app, user=ended.user)
     signals.user_logged_in.send(app, user=login.user, token=login.token)
 
 
@@ -373,9 +417,11 @@ def _announce(login: Login, replaced: Login | None) -> None:
 def sign_out() -> None:
     """Forget the signed-in user and tokens, for good: no copy of the session brings them back."""
     login = session.current_login()
-    is_unreadable = session.has_unreadable_login()
+    is_unreadable = login is None and session.has_unreadable_login()
+    # What may fail comes first: a sign-out that did not happen leaves the session as it was.
+    has_ended = login is not None and app_state().memory.logins.end(login.id)
     session.forget_login()
-    if login is not None and app_state().memory.logins.end(login.id):
+    if login is not None and has_ended:
         signals.user_logged_out.send(this_app(), user=login.user)
     elif is_unreadable:
         signals.user_logged_out.send(this_app(), user=None)

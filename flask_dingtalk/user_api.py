@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from flask import current_app
@@ -99,7 +100,8 @@ class _SessionOwner:
                 "dingtalk.as_user(token) and keep its token yourself",
             )
         refreshed = _refresh(self.token)
-        kept = session.replace_token(self._login, refreshed.token)
+        before = replace(self._login, token=refreshed.follows)
+        kept = session.replace_token(before, refreshed.token)
         if refreshed.is_new:
             signals.token_refreshed.send(this_app(), user=self._login.user, token=refreshed.token)
         if kept is None:

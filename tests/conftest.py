@@ -158,7 +158,7 @@ def nothing_secret_is_logged(
 
 @pytest.fixture(scope="session")
 def redis_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """Run a Redis for the tests of server-side sessions."""
+    """Run a Redis for the tests of the store and of server-side sessions."""
     server = shutil.which("redis-server")
     assert server, "install Debian's redis-server; `make test` does"
     with socket.socket() as free:
@@ -172,6 +172,16 @@ def redis_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
             yield port
         finally:
             process.terminate()
+
+
+@pytest.fixture
+def store_url(redis_port: int) -> str:
+    """Return the address of an empty store."""
+    import redis
+
+    with redis.Redis(port=redis_port, db=1) as connection:
+        connection.flushdb()
+    return f"redis://127.0.0.1:{redis_port}/1"
 
 
 @pytest.fixture(params=["cookie", "files", "redis"])

@@ -26,7 +26,7 @@ def test_the_package_exports_what_is_promised_and_nothing_else() -> None:
         "Employee", "Role",
         "DingTalkError", "InvalidState", "AccessDenied", "InvalidCode", "LoginRequired",
         "OrganisationNotAllowed", "NotPermitted", "ConfigurationError", "RateLimited",
-        "DingTalkUnavailable", "DingTalkAPIError",
+        "DingTalkUnavailable", "DingTalkAPIError", "StoreUnavailable",
         "user_logged_in", "user_logged_out", "login_failed", "token_refreshed",
     }  # fmt: skip
     assert all(hasattr(flask_dingtalk, name) for name in flask_dingtalk.__all__)
@@ -36,7 +36,7 @@ def test_the_extension_takes_what_is_promised() -> None:
     """An app by position, the rest by name."""
     assert str(inspect.signature(DingTalk)) == (
         "(app: 'Flask | None' = None, *, url_prefix: 'str' = '/dingtalk', "
-        "register_blueprint: 'bool' = True) -> 'None'"
+        "register_blueprint: 'bool' = True, store: 'RedisClient | None' = None) -> 'None'"
     )
 
 

@@ -23,8 +23,14 @@ def signed_in(
     Without ``token``, ``dingtalk.token`` is ``None``. Returns the client.
     """
     app = client.application
+    login = Login.begin(user, token)
     with app.app_context():
-        text = app_state().key_ring(app).session.seal(pack(Login.begin(user, token)))
+        store = app_state().store
+        if store is None:
+            text = app_state().key_ring(app).session.seal(pack(login))
+        else:
+            store.logins.create(login)
+            text = store.logins.text(login)
     with client.session_transaction() as session:
         session[LOGIN_KEY] = text
     return client

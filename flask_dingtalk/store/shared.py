@@ -1,0 +1,53 @@
+"""Everything that the processes of one app share, with the face of ``Memory``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from ..memory import Memory
+from .events import Events
+from .keys import Keys, Secrets
+from .logins import StoredLogins
+from .people import People
+
+if TYPE_CHECKING:
+    from ..settings import Settings
+    from .link import Link
+
+
+class Store:
+    """The store of one app, as one process sees it.
+
+    What only saves work within one process (failures of an address) stays in that process.
+    """
+
+    def __init__(self, link: Link, keys: Keys, settings: Settings, local: Memory) -> None:
+        self._link = link
+        self._keys = keys
+        self._settings = settings
+        self._local = local
+        self.people = People(link, keys, settings.sign_in_lifetime)
+        self.events = Events(link, keys)
+        self.logins = StoredLogins(link, keys, self.people, settings.sign_in_lifetime)
+        self.callbacks = local.callbacks
+        self.refreshes = local.refreshes
+        self.checks = local.checks
+        self.pauses = local.pauses
+        self.failures = local.failures
+        self.pace = local.pace
+
+    @classmethod
+    def begin(cls, link: Link, settings: Settings, secrets: Callable[[], Secrets]) -> Store:
+        """Return the store behind ``link``; opens no connection."""
+        keys = Keys(settings.client_id, secrets)
+        return cls(link, keys, settings, Memory(settings.state_lifetime))
+
+    def after_fork(self) -> Store:
+        """Return the store of a forked process, with separate connections."""
+        return Store(
+            self._link.after_fork(),
+            self._keys.after_fork(),
+            self._settings,
+            self._local.after_fork(),
+        )
