@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, TypedDict, Unpack
 from urllib.parse import urlsplit
 
 from werkzeug.exceptions import HTTPException
+from werkzeug.urls import iri_to_uri
 
-from .messages import text_of
+from .messages import CONTINUE, SIGNED_IN_ALREADY, Text, text_of
 from .responses import (
     Site,
     error_page,
@@ -147,8 +148,13 @@ class DingTalkError(HTTPException):
             title=self.title,
             message=self.message,
             retry_url=self.retry_url,
+            retry=self._retry(),
             log_message=self.log_message,
         )
+
+    def _retry(self) -> Text | None:
+        """Return what the page's link says; ``None`` leaves that to the page."""
+        return None
 
     def _json(self) -> dict[str, Any]:
         return {"error": self.error_code, "message": self.message}
@@ -157,17 +163,51 @@ class DingTalkError(HTTPException):
 class InvalidState(DingTalkError):
     """The state is missing, unknown, expired, used, or from another browser.
 
-    ``target`` is where the sign-in would have led, for another try.
+    ``target`` is where the sign-in would have led, for another try. ``continue_url`` is set for a
+    visitor who is signed in already: the page says so and goes on there by itself.
     """
 
     code = 400
     error_code = "invalid_state"
+    continue_url: str | None = None
 
     def __init__(
         self, detail: str = "", *, target: str | None = None, **facts: Unpack[Facts]
     ) -> None:
         super().__init__(detail, **facts)
         self.target = target
+
+    @property
+    def title(self) -> str:
+        """What happened, in some words, for the visitor; English outside of a request."""
+        if self.continue_url is None:
+            return super().title
+        return SIGNED_IN_ALREADY.title.in_(self._site.language())
+
+    @property
+    def message(self) -> str:
+        """What it means and what to do, for the visitor; English outside of a request."""
+        if self.continue_url is None:
+            return super().message
+        return SIGNED_IN_ALREADY.message.in_(self._site.language())
+
+    def _retry(self) -> Text | None:
+        return None if self.continue_url is None else CONTINUE
+
+    def _page(self, environ: WSGIEnvironment) -> Response:
+        response = super()._page(environ)
+        if self.continue_url is not None:
+            # HTML Standard, section 7.4.6 (the Refresh header).
+            response.headers["Refresh"] = f"0; url={iri_to_uri(self.continue_url)}"
+        return response
+
+
+class StateNotKnown(InvalidState):
+    """A state of this application, and in time, that the session of this browser does not hold."""
+
+
+class StateSpent(InvalidState):
+    """A state of this browser that was used before, or that has expired."""
 
 
 class AccessDenied(DingTalkError):

@@ -122,6 +122,16 @@ ERRORS: Final[dict[str, ErrorText]] = {
 }
 
 
+#: For a visitor who is signed in, and came back with a sign-in that was used or has expired.
+SIGNED_IN_ALREADY: Final = ErrorText(
+    Text("You are signed in already", "您已登录"),
+    Text(
+        "This sign-in was used before or has expired, and you do not need it any more.",
+        "此次登录已被使用或已过期，无需再次登录。",
+    ),
+)
+
+
 def text_of(error_code: str) -> ErrorText:
     """Return the text for an ``error_code``; the general one for a site's own error class."""
     return ERRORS.get(error_code, ERRORS["dingtalk_error"])
@@ -134,6 +144,8 @@ USE_ANOTHER_ACCOUNT: Final = Text("Use another account", "更换账号登录")
 HOME: Final = Text("Go to the home page", "返回首页")
 #: For the developer, on the page of a ``configuration_error``.
 DETAILS_IN_LOG: Final = Text("The details are in the site's log.", "详细信息见网站日志。")
+#: Instead of "Try again" for a visitor who is signed in already.
+CONTINUE: Final = Text("Continue", "继续")
 SIGN_IN: Final = Text("Sign in with DingTalk", "使用钉钉登录")
 SIGN_OUT: Final = Text("Sign out", "退出登录")
 

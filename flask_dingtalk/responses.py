@@ -28,6 +28,7 @@ from .messages import (
     USE_ANOTHER_ACCOUNT,
     WAITING,
     Language,
+    Text,
     in_language,
 )
 
@@ -154,14 +155,17 @@ def error_page(
     message: str,
     retry_url: str | None,
     log_message: str,
+    retry: Text | None = None,
 ) -> Response:
     """Build the page for an error; ``retry_url`` is where another try begins, if that is known.
+
+    ``retry`` is the text of the link there, if it is not one of the usual ones.
 
     In debug mode the page shows ``log_message``, otherwise only the log has it.
     """
     language = site.language()
     debug = site.debug()
-    link = TRY_AGAIN
+    link = retry or TRY_AGAIN
     if retry_url is None:
         retry_url = SAME_PAGE
         if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):

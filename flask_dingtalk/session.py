@@ -32,7 +32,7 @@ from .api.models import DingTalkToken
 from .app_state import KeyRing, app_state, app_state_of, this_app
 from .codec import deflate, inflate, pack_token, unpack, unpack_token
 from .cookie_room import Fitting, fit, measure
-from .errors import InvalidState
+from .errors import StateSpent
 from .login import Login
 from .memory import Claim, Progress
 from .secret import Secret
@@ -371,11 +371,15 @@ def take(state: Secret | None, code: Secret | None) -> Attempt:
     attempt = Attempt(nonce, target, digest, Progress(), Claim.SUCCEEDED)
     if digest and f"{nonce}:{digest}" in states:
         return attempt
-    if nonce not in states:
+    if any(state.startswith(f"{nonce}:") for state in states):
+        raise _used("a state that was used with another code", target)
+    is_late = time.time() - opened.issued > app_state().settings.state_lifetime
+    if nonce not in states and not is_late:
         raise diagnosis.not_of_this_browser(target, opened.began_at, session_is_empty=not session)
-    if time.time() - opened.issued > app_state().settings.state_lifetime:
-        _drop_state(nonce)
-        raise InvalidState(
+    if is_late:
+        if nonce in states:
+            _drop_state(nonce)
+        raise StateSpent(
             "a state that has expired",
             hint="it took longer than DINGTALK_STATE_LIFETIME; the visitor only has to sign in "
             "again",
@@ -469,12 +473,12 @@ def _opened(state: Secret | None) -> _State:
     return _State(_text(nonce), issued, target or None, began_at or None)
 
 
-def _used(problem: str, target: str | None) -> InvalidState:
+def _used(problem: str, target: str | None) -> StateSpent:
     hint = (
         "a state works once: the visitor went back to DingTalk's page and agreed again, or loaded "
         "the address of a sign-in that failed; they only have to sign in again"
     )
-    return InvalidState(problem, hint=hint, target=target)
+    return StateSpent(problem, hint=hint, target=target)
 
 
 def _states() -> list[str]:

@@ -33,6 +33,8 @@ from .errors import (
     NotPermitted,
     OrganisationNotAllowed,
     RateLimited,
+    StateNotKnown,
+    StateSpent,
     StoreUnavailable,
     describe,
 )
@@ -160,7 +162,17 @@ def finish_in_app(returned: Returned, hooks: Iterable[LoginHook]) -> Response:
 
 def _finish(returned: Returned, hooks: Iterable[LoginHook], way: _Way) -> Response:
     with reporting():
-        attempt = session.take(returned.state, returned.code)
+        try:
+            attempt = session.take(returned.state, returned.code)
+        except (StateNotKnown, StateSpent) as error:
+            if session.current_login() is None:
+                raise
+            # Signed in already: several tabs came back at once, or somebody went back and agreed
+            # again. They go on to the target, which this site sealed, and nothing is exchanged.
+            if isinstance(error, StateNotKnown):
+                return _redirect(landing(error.target), way.status)
+            error.continue_url = landing(error.target)
+            raise
         answer = _redirect(landing(attempt.target), way.status)
         if attempt.claim is Claim.SUCCEEDED:
             return answer
@@ -381,7 +393,7 @@ def report(error: Exception) -> None:
         current_app.logger.info("DingTalk sign-in waits: %s", error.log_message)
         return
     if isinstance(error, InvalidState):
-        error.retry_url = login_url(error.target)
+        error.retry_url = error.continue_url or login_url(error.target)
     # Log what a developer must fix as ERROR, and what visitors cause as WARNING.
     is_ours = isinstance(
         error, ConfigurationError | DingTalkUnavailable | DingTalkAPIError | StoreUnavailable

@@ -15,6 +15,7 @@ from .helpers import (
     NO_STATES,
     SECRET_KEY,
     AppFactory,
+    Later,
     build_site,
     come_back,
     endpoints,
@@ -230,6 +231,90 @@ def test_after_signing_out_an_old_callback_address_is_dead(
     client.post("/dingtalk/logout")
     assert come_back(client, state, code).status_code == 400
     assert client.get("/").text == "nobody"
+
+
+# --- Somebody who is signed in already -----------------------------------------------------------
+
+
+def test_tabs_that_were_restored_together_all_end_where_they_were_going(
+    app: Flask, simulator: DingTalkSimulator
+) -> None:
+    """Their answers overwrite each other's cookie, so that only one sign-in is remembered."""
+    one, other = app.test_client(), app.test_client()
+    lost, kept = start(one, next="/first"), start(other, next="/second")
+    code = simulator.authorization_code("li")
+    assert come_back(other, kept, simulator.authorization_code("li")).location == "/second"
+    simulator.calls.clear()
+    response = come_back(other, lost, code)
+    assert (response.status_code, response.location) == (302, "/first")
+    assert endpoints(simulator) == []
+    assert other.get("/").text == "李四"
+
+
+def test_a_foreign_sign_in_changes_nobody_who_is_signed_in(
+    app: Flask, simulator: DingTalkSimulator
+) -> None:
+    """Its code stays unused: nobody can be signed in to somebody else's account."""
+    attacker, victim = app.test_client(), app.test_client()
+    simulator.sign_in(victim, "li")
+    simulator.calls.clear()
+    response = come_back(victim, start(attacker), simulator.authorization_code("wang"))
+    assert response.location == "/"
+    assert victim.get("/").text == "李四"
+    assert endpoints(simulator) == []
+
+
+@pytest.mark.parametrize("query", [{}, {"code": "0" * 32}, {"state": "x" * 80}])
+def test_a_callback_without_a_state_of_this_site_leads_nowhere(
+    member: FlaskClient, query: dict[str, str]
+) -> None:
+    """Also for somebody who is signed in."""
+    response = member.get("/dingtalk/callback", query_string=query)
+    assert response.status_code == 400
+    assert "Refresh" not in response.headers
+
+
+def test_going_back_and_agreeing_again_is_refused_and_goes_on_to_the_target(
+    client: FlaskClient, simulator: DingTalkSimulator
+) -> None:
+    """A state works once, so the second code stays unused; but the person is signed in."""
+    state = start(client, next="/report?month=5")
+    come_back(client, state, simulator.authorization_code("li"))
+    simulator.calls.clear()
+    response = come_back(client, state, simulator.authorization_code("li"))
+    assert response.status_code == 400
+    assert "invalid_state" in response.text
+    assert "You are signed in already" in response.text
+    assert response.headers["Refresh"] == "0; url=/report?month=5"
+    assert 'href="/report?month=5">Continue<' in response.text
+    assert endpoints(simulator) == []
+
+
+def test_a_sign_in_that_took_too_long_goes_on_for_who_is_signed_in_by_then(
+    client: FlaskClient, simulator: DingTalkSimulator, later: Later
+) -> None:
+    """In another tab, say."""
+    late = start(client, next="/报告")
+    later(601)
+    simulator.sign_in(client, "li")
+    response = come_back(client, late, simulator.authorization_code("li"))
+    assert response.status_code == 400
+    assert response.headers["Refresh"] == "0; url=/%E6%8A%A5%E5%91%8A"
+
+
+def test_a_script_gets_no_other_answer_for_somebody_who_is_signed_in(
+    client: FlaskClient, simulator: DingTalkSimulator
+) -> None:
+    """It reads the error."""
+    state = start(client)
+    come_back(client, state, simulator.authorization_code("li"))
+    query = {"code": "0" * 32, "state": state}
+    response = client.get(
+        "/dingtalk/callback", query_string=query, headers={"Accept": "application/json"}
+    )
+    assert response.status_code == 400
+    assert response.json is not None
+    assert response.json["error"] == "invalid_state"
 
 
 # --- What DingTalk calls back with ---------------------------------------------------------------
