@@ -42,6 +42,7 @@ class KeyRing:
         self.session: Sealer = Sealer(secrets, purpose="session", context=client_id)
         self.state: Sealer = Sealer(secrets, purpose="state", context=client_id)
         self.progress: Sealer = Sealer(secrets, purpose="progress", context=client_id)
+        self.target: Sealer = Sealer(secrets, purpose="target", context=client_id)
         self.proof: Sealer = Sealer(secrets, purpose="proof", context=client_id)
         #: Logins by their sealed text, so that most requests neither decrypt nor parse anything.
         self.opened: BoundedDict[str, Login] = BoundedDict(_OPENED)

@@ -68,11 +68,12 @@ class Fitting(Measured):
     login: Login
     text: str
 
-    @property
-    def left_out(self) -> list[str]:
-        """The fields of the employee record that there was no room for."""
-        employee = self.login.user.employee
-        return list(employee.raw.get(LEFT_OUT, ())) if employee is not None else []
+    def lost_of(self, whole: Login) -> list[str]:
+        """Return the names of what the whole login has and this one has no room for."""
+        pairs = [(whole.user.raw, self.login.user.raw)]
+        if whole.user.employee is not None and self.login.user.employee is not None:
+            pairs.insert(0, (whole.user.employee.raw, self.login.user.employee.raw))
+        return [name for all_of, kept in pairs for name in all_of if name not in kept]
 
 
 def measure(content: Mapping[str, Any]) -> Measured:

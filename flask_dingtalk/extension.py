@@ -90,6 +90,15 @@ class DingTalk(ApiCalls):
         login = session.current_login()
         return login.token if login is not None else None
 
+    @property
+    def next_url(self) -> str | None:
+        """In a function registered with ``on_login``: where the sign-in is to end.
+
+        A path of this site, or a URL of ``DINGTALK_TRUSTED_ORIGINS``; ``None`` anywhere else. Pass
+        it as ``next`` to the sign-in when the visitor comes back from a page of yours.
+        """
+        return signin.present_target()
+
     def request(self, method: str, path: str, **kwargs: Any) -> Response:
         """Call a DingTalk API as the signed-in user and return the ``requests.Response``.
 
@@ -146,7 +155,8 @@ class DingTalk(ApiCalls):
         return a response to send instead of the redirect. It refuses the sign-in by raising,
         aborting, or returning a response of status 400 or more; then the session, ``g`` and the
         functions given to ``after_this_request`` are again as they were before the first hook. It
-        is not called when a callback URL is merely loaded again.
+        is not called when a callback URL is merely loaded again. ``next_url`` tells it where the
+        visitor wanted to go.
         """
         self._login_hooks.append(function)
         return function

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from posixpath import normpath
 from urllib.parse import unquote, urlsplit
 
-#: Characters. A longer URL does not fit into the ``state`` that goes through DingTalk.
-MAX_LENGTH = 2048
+#: Characters. Servers accept no longer request lines, and time is spent on each character.
+MAX_LENGTH = 8192
 
 #: Control characters, which browsers strip, and lone surrogates, which cannot be encoded.
 _FORBIDDEN = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\ud800-\\udfff]")

@@ -1,6 +1,6 @@
 """The only module that touches ``flask.session``: sign-ins under way, and who is signed in.
 
-Three keys, one text each, replaced whole. It does not decide who may sign in. Where there is a
+Four keys, one text each, replaced whole. It does not decide who may sign in. Where there is a
 store, the session keeps the id of the login, and the store the login itself.
 """
 
@@ -46,7 +46,9 @@ LOGIN_KEY: Final = "_dingtalk"
 STATES_KEY: Final = "_dingtalk_states"
 #: The progress of throttled sign-ins, sealed.
 PROGRESS_KEY: Final = "_dingtalk_progress"
-KEYS: Final = (LOGIN_KEY, STATES_KEY, PROGRESS_KEY)
+#: The targets that a state has no room for, sealed.
+TARGETS_KEY: Final = "_dingtalk_targets"
+KEYS: Final = (LOGIN_KEY, STATES_KEY, PROGRESS_KEY, TARGETS_KEY)
 
 #: Sign-ins remembered in one browser; the oldest is forgotten first.
 _MAX_STATES: Final = 5
@@ -65,6 +67,7 @@ _LATE: Final = (
 )
 #: Between the parts of a state's text; no address has it in it.
 _SEPARATOR: Final = "\n"
+_NONCE_BYTES: Final = 16
 _STATE_HEADER: Final = struct.Struct(">16sQ")  # nonce, time of issue in seconds
 _PROGRESS_HEADER: Final = struct.Struct(">16s8sd")  # nonce, digest of the code, turn or 0
 
@@ -134,11 +137,12 @@ def open_login(login: Login, attempt: Attempt) -> None:
         fitting = _fit(login, states)
     if not fitting.fits_with_states:
         raise fitting.too_large()
-    if fitting.left_out:
+    lost = fitting.lost_of(login)
+    if lost:
         current_app.logger.warning(
-            "DingTalk: the session cookie has no room for %s of the employee record. Hint: use "
+            "DingTalk: the session cookie has no room for %s of the user's record. Hint: use "
             "server-side sessions (Flask-Session) to keep the whole record",
-            ", ".join(fitting.left_out),
+            ", ".join(lost),
         )
     _keep(fitting)
     session[STATES_KEY] = ".".join(states)
@@ -311,25 +315,32 @@ def begin(target: str | None, *, began_at: str | None = None) -> str:
 
     The state carries the target and the time sealed, and the session only 128 random bits of it:
     abandoned sign-ins cost next to nothing, and five of them are remembered. A target too long for
-    a state (1 KiB) is dropped. Raises ``ConfigurationError`` if the site's own data leaves a cookie
-    no room for a state, since the sign-in could not come back then.
+    a state (1 KiB) stays in the session if that is kept on the server, else it is dropped. Raises
+    ``ConfigurationError`` if the site's own data leaves a cookie no room for a state, since the
+    sign-in could not come back then.
     """
-    nonce = os.urandom(16)
+    nonce = os.urandom(_NONCE_BYTES)
     header = _STATE_HEADER.pack(nonce, int(time.time()))
     sealer = _ring().state
     beginning = "" if began_at is None else _SEPARATOR + began_at
     state = sealer.seal(header + deflate(f"{target or ''}{beginning}".encode()))
-    if len(state) > wire.MAX_STATE_LENGTH:
-        current_app.logger.warning(
-            "DingTalk sign-in: the address asked for is too long to come back from DingTalk, so "
-            "that the sign-in will end at DINGTALK_LOGIN_REDIRECT. Hint: keep the query shorter"
-        )
-        state = sealer.seal(header + deflate(b""))
+    is_too_long = len(state) > wire.MAX_STATE_LENGTH
+    if is_too_long:
+        state = sealer.seal(header + deflate(beginning.encode()))
     states = _states_with(_text(nonce))
     measured = measure({**session, STATES_KEY: ".".join(states)})
     if not measured.fits:
         raise measured.too_large()
     session[STATES_KEY] = ".".join(states)
+    if is_too_long and target is not None:
+        if measured.cookie_bytes is None:
+            _keep_targets({**_kept_targets(), _text(nonce): target})
+        else:
+            current_app.logger.warning(
+                "DingTalk sign-in: the address asked for is too long to come back from DingTalk, "
+                "so that the sign-in will end at DINGTALK_LOGIN_REDIRECT. Hint: keep its query "
+                "shorter, or use server-side sessions (Flask-Session), which have room for it"
+            )
     return state
 
 
@@ -349,8 +360,9 @@ def renew_state(state: Secret) -> tuple[str, float]:
         return begin(None, began_at=opened.began_at), renewal_due(lifetime)
     if age <= lifetime / 2:
         return state.reveal(), renewal_due(lifetime) - age
+    target = opened.target or _kept_targets().get(opened.nonce)
     _drop_state(opened.nonce)
-    return begin(opened.target, began_at=opened.began_at), renewal_due(lifetime)
+    return begin(target, began_at=opened.began_at), renewal_due(lifetime)
 
 
 def renewal_due(lifetime: float) -> float:
@@ -365,7 +377,7 @@ def take(state: Secret | None, code: Secret | None) -> Attempt:
     the same code by a sign-in that has succeeded or is under way.
     """
     opened = _opened(state)
-    nonce, target = opened.nonce, opened.target
+    nonce, target = opened.nonce, opened.target or _kept_targets().get(opened.nonce)
     digest = None if code is None else _digest(code)
     states = _states()
     attempt = Attempt(nonce, target, digest, Progress(), Claim.SUCCEEDED)
@@ -451,6 +463,32 @@ def _save_progress(saved: dict[str, _SavedProgress]) -> None:
         session.pop(PROGRESS_KEY, None)
 
 
+def _kept_targets() -> dict[str, str]:
+    """Return the targets that states of this browser have no room for, by nonce."""
+    text = session.get(TARGETS_KEY)
+    sealer = _ring().target
+    kept = {}
+    for sealed in text.split(".") if isinstance(text, str) else ():
+        data = sealer.open(sealed)
+        if data is not None:
+            kept[_text(data[:_NONCE_BYTES])] = inflate(data[_NONCE_BYTES:]).decode()
+    return kept
+
+
+def _keep_targets(targets: dict[str, str]) -> None:
+    """Keep targets, but only of states that this browser still has."""
+    sealer, states = _ring().target, _states()
+    texts = [
+        sealer.seal(_bytes(nonce) + deflate(target.encode()))
+        for nonce, target in targets.items()
+        if nonce in states
+    ]
+    if texts:
+        session[TARGETS_KEY] = ".".join(texts)
+    else:
+        session.pop(TARGETS_KEY, None)
+
+
 @dataclass(frozen=True, slots=True)
 class _State:
     """What a state of this application carries."""
@@ -498,6 +536,8 @@ def _drop_state(nonce: str) -> None:
         session.pop(STATES_KEY, None)
     if PROGRESS_KEY in session:
         _save_progress(_saved_progress())
+    if TARGETS_KEY in session:
+        _keep_targets(_kept_targets())
 
 
 def _text(nonce: bytes) -> str:

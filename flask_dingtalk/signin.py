@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from flask import Response, current_app, redirect, request
+from flask import Response, current_app, has_request_context, redirect, request
 
 from . import policy, session, signals
 from .api.authorization import authorize_url
@@ -62,6 +62,7 @@ LoginHook = Callable[[DingTalkUser, Any], Any]
 #: DingTalk codes have 32 hexadecimal digits; longer ones are refused without a call.
 _MAX_CODE_LENGTH: Final = 256
 _MAX_LOGGED_LENGTH: Final = 200
+_TARGET_KEY: Final = "flask_dingtalk.target"
 #: Seconds after which a waiting page reloads before its turn: there may be room already.
 _LONGEST_WAIT: Final = 8
 _NO_CODE: Final = "somebody changed the address, or something between DingTalk and this site did"
@@ -184,7 +185,8 @@ def _finish(returned: Returned, hooks: Iterable[LoginHook], way: _Way) -> Respon
         try:
             user = way.authenticate(returned, identity)
             user = policy.admit(user, app_state().settings, app_state().directory)
-            answer = _run_login_hooks(hooks, user, identity.token) or answer
+            with _telling(landing(attempt.target)):
+                answer = _run_login_hooks(hooks, user, identity.token) or answer
             login, has_ended = _open(user, identity.token, attempt, replaced)
         except (RateLimited, StoreUnavailable) as error:
             # Nothing was spent that is not kept here: this browser comes back.
@@ -322,6 +324,21 @@ def _checked_code(returned: Returned) -> Secret:
     if len(code) > _MAX_CODE_LENGTH or not (code.isascii() and code.isprintable()):
         raise InvalidCode("what came back as a code is none of DingTalk's", hint=_NO_CODE)
     return returned.code
+
+
+@contextmanager
+def _telling(target: str) -> Iterator[None]:
+    """Let the functions registered with ``on_login`` know where the sign-in is to end."""
+    request.environ[_TARGET_KEY] = target
+    try:
+        yield
+    finally:
+        del request.environ[_TARGET_KEY]
+
+
+def present_target() -> str | None:
+    """Return where the sign-in is to end for which the hooks are being called, if any is."""
+    return request.environ.get(_TARGET_KEY) if has_request_context() else None
 
 
 class _RefusedByHook(Exception):

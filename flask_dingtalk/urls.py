@@ -12,7 +12,7 @@ from werkzeug.routing import BuildError
 from .api import wire
 from .app_state import app_state, this_app
 from .errors import ConfigurationError
-from .redirects import is_path, local_target, origin_of, trusted_target
+from .redirects import MAX_LENGTH, is_path, local_target, origin_of, trusted_target
 from .settings import is_loopback
 
 #: Query parameter of the login route: skip the sign-in page and go to DingTalk.
@@ -143,6 +143,13 @@ def safe_target(asked: str | None) -> str | None:
     It may lead back to this site, but not into this extension's own routes, or to one of
     ``DINGTALK_TRUSTED_ORIGINS``.
     """
+    if asked is not None and len(asked) > MAX_LENGTH:
+        current_app.logger.warning(
+            "DingTalk: a next of %d characters is ignored. Hint: keep its query shorter; %d are "
+            "the most",
+            len(asked),
+            MAX_LENGTH,
+        )
     target = local_target(asked, origin_of(request.host_url) or "")
     if target is None:
         return trusted_target(asked, app_state().settings.trusted_origins)

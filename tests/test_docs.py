@@ -48,6 +48,8 @@ READMES: Final = [pytest.param(ENGLISH, id="en"), pytest.param(CHINESE, id="zh")
 MEMBERS: Final = ROOT / "docs" / "members.md"
 MEMBERS_CHINESE: Final = ROOT / "docs" / "members.zh-CN.md"
 MEMBERS_PAGES: Final = [pytest.param(MEMBERS, id="en"), pytest.param(MEMBERS_CHINESE, id="zh")]
+MISTAKES: Final = ROOT / "docs" / "mistakes.md"
+MISTAKES_CHINESE: Final = ROOT / "docs" / "mistakes.zh-CN.md"
 WAYS_IN: Final = ROOT / "docs" / "ways-in.md"
 WAYS_IN_CHINESE: Final = ROOT / "docs" / "ways-in.zh-CN.md"
 WAYS_IN_PAGES: Final = [pytest.param(WAYS_IN, id="en"), pytest.param(WAYS_IN_CHINESE, id="zh")]
@@ -500,6 +502,7 @@ def test_a_cookie_is_emptied_in_the_documented_steps(stub: StubDingTalk) -> None
 LANGUAGES: Final = [
     pytest.param((ENGLISH, CHINESE), id="readme"),
     pytest.param((MEMBERS, MEMBERS_CHINESE), id="members"),
+    pytest.param((MISTAKES, MISTAKES_CHINESE), id="mistakes"),
     pytest.param((WAYS_IN, WAYS_IN_CHINESE), id="ways-in"),
     pytest.param((ROOT / "docs" / "check.md", ROOT / "docs" / "check.zh-CN.md"), id="check"),
 ]
@@ -518,6 +521,7 @@ def test_both_languages_of_a_page_have_the_same_numbers(pages: tuple[Path, Path]
     "pages",
     [
         pytest.param((MEMBERS, MEMBERS_CHINESE), id="members"),
+        pytest.param((MISTAKES, MISTAKES_CHINESE), id="mistakes"),
         pytest.param((WAYS_IN, WAYS_IN_CHINESE), id="ways-in"),
     ],
 )
@@ -538,6 +542,27 @@ def test_both_languages_of_a_page_are_built_alike(pages: tuple[Path, Path]) -> N
     )
     english, chinese = outlines
     assert english == chinese
+
+
+@pytest.mark.parametrize("page", [MISTAKES, MISTAKES_CHINESE], ids=["en", "zh"])
+def test_the_log_lines_of_the_mistakes_are_those_of_the_code(page: Path) -> None:
+    """Each piece of a quoted line, between its ellipses, is in a text of the package."""
+    texts = [
+        node.value
+        for path in (ROOT / "flask_dingtalk").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
+    cells = re.findall(r"^\| [^|]+ \| ([^|]+) \|", page.read_text(encoding="utf-8"), re.MULTILINE)
+    quoted = [quote for cell in cells for quote in re.findall("`([^`]+)`", cell)]
+    assert len(quoted) > 20
+    missing = [
+        piece
+        for quote in quoted
+        for piece in quote.split("…")
+        if not any(piece in text for text in texts)
+    ]
+    assert missing == []
 
 
 # --- Ways in -------------------------------------------------------------------------------------

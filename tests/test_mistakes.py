@@ -6,17 +6,25 @@ Each test does what somebody did.
 from __future__ import annotations
 
 import logging
+import random
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from flask import Blueprint, Flask, session, views
+from flask import Blueprint, Flask, abort, redirect, session, views
+from flask.sessions import SecureCookieSessionInterface
 from flask.testing import FlaskClient
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from flask_dingtalk import ConfigurationError, DingTalk, login_required
+from flask_dingtalk import (
+    ConfigurationError,
+    DingTalk,
+    DingTalkToken,
+    DingTalkUser,
+    login_required,
+)
 from flask_dingtalk.testing import DingTalkSimulator
 
 from .helpers import AppFactory, query_of, start
@@ -597,3 +605,109 @@ def test_a_sign_in_that_this_browser_does_not_know_any_more_is_named(
     assert callback(client, query) == 400
     (warning,) = warnings(caplog)
     assert "more than five sign-ins were begun since" in warning
+
+
+# --- A long address ------------------------------------------------------------------------------
+
+#: Too long for a state, and not to be compressed.
+LONG_TARGET = "/report?q=" + random.Random(1).randbytes(1500).hex()
+
+
+def test_a_long_address_is_kept_where_there_is_room(
+    decided: Flask,
+    simulator: DingTalkSimulator,
+    session_settings: Callable[[Flask], Flask],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """In a session on the server; from a cookie it is lost with a warning."""
+    client = session_settings(decided).test_client()
+    location = simulator.sign_in(client, "zhang", next=LONG_TARGET).location
+    if isinstance(decided.session_interface, SecureCookieSessionInterface):
+        assert location == "/"
+        (warning,) = warnings(caplog)
+        assert "too long to come back from DingTalk" in warning
+        assert "server-side sessions" in warning
+    else:
+        assert location == LONG_TARGET
+        assert warnings(caplog) == []
+    with client.session_transaction() as kept:
+        assert "_dingtalk_targets" not in kept
+
+
+@pytest.mark.parametrize("session_settings", ["files"], indirect=True)
+def test_several_long_addresses_are_kept_apart_and_forgotten_with_their_sign_ins(
+    decided: Flask, simulator: DingTalkSimulator, session_settings: Callable[[Flask], Flask]
+) -> None:
+    """Each leads where it was going; what is pushed out leaves nothing behind."""
+    client = session_settings(decided).test_client()
+    states = [start(client, next=f"{LONG_TARGET}{number}") for number in range(7)]
+    with client.session_transaction() as kept:
+        assert kept["_dingtalk_targets"].count(".") == 4
+    for number in (3, 6):
+        query = {"code": simulator.authorization_code("li"), "state": states[number]}
+        answer = client.get("/dingtalk/callback", query_string=query)
+        assert answer.location == f"{LONG_TARGET}{number}"
+    client.post("/dingtalk/logout")
+    with client.session_transaction() as kept:
+        assert not [key for key in kept if key.startswith("_dingtalk")]
+
+
+def test_an_address_that_no_server_takes_is_ignored_with_a_warning(
+    decided: Flask, simulator: DingTalkSimulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is not passed over in silence."""
+    location = simulator.sign_in(decided.test_client(), "zhang", next="/" + "x" * 9000).location
+    assert location == "/"
+    (warning,) = warnings(caplog)
+    assert "a next of 9001 characters is ignored" in warning
+
+
+# --- A record that is cut, and a hook that sends people elsewhere --------------------------------
+
+
+def test_whatever_a_cookie_has_no_room_for_is_named(
+    make_app: AppFactory, simulator: DingTalkSimulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also what DingTalk sends beyond the fields of Employee."""
+    membership = simulator.users["zhang"].memberships[simulator.application.corp_id]
+    membership.extension = random.Random(2).randbytes(900).hex()
+    simulator.application.permissions.add("fieldEmail")
+    client = make_app(DINGTALK_MEMBERS_ONLY=True, DINGTALK_EMPLOYEE_PROFILE=True).test_client()
+    simulator.sign_in(client, "zhang")
+    (warning,) = warnings(caplog)
+    assert "no room for" in warning
+    assert "extension" in warning
+    assert "leader_in_dept" in warning
+    assert "server-side sessions" in warning
+
+
+def test_a_hook_may_send_people_elsewhere_and_knows_where_they_wanted_to_go(
+    decided: Flask, simulator: DingTalkSimulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log says where the hook sent them."""
+    dingtalk: DingTalk = decided.extensions["dingtalk"]
+
+    @dingtalk.on_login
+    def ask_for_the_account(user: DingTalkUser, token: DingTalkToken | None) -> None:
+        abort(redirect(f"/bind?next={dingtalk.next_url}"))
+
+    client = decided.test_client()
+    response = simulator.sign_in(client, "zhang", next="/report")
+    assert (response.status_code, response.location) == (302, "/bind?next=/report")
+    assert client.get("/").text == "nobody"
+    assert warnings(caplog) == ["DingTalk sign-in failed: the site answered 302 to /bind"]
+    with decided.test_request_context("/"):
+        assert dingtalk.next_url is None
+    assert dingtalk.next_url is None
+
+
+def test_a_hook_finds_the_landing_page_where_nobody_asked_for_another(
+    make_app: AppFactory, simulator: DingTalkSimulator
+) -> None:
+    """DINGTALK_LOGIN_REDIRECT, below the mount."""
+    app = make_app(DINGTALK_LOGIN_REDIRECT="/welcome")
+    seen: list[str | None] = []
+    dingtalk: DingTalk = app.extensions["dingtalk"]
+    dingtalk.on_login(lambda user, token: seen.append(dingtalk.next_url))
+    simulator.sign_in(app.test_client(), "zhang", base_url="http://localhost/portal/")
+    assert seen == ["/portal/welcome"]

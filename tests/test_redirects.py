@@ -116,7 +116,7 @@ ELSEWHERE = [
     "?a=1",
     "#row",
     "",
-    "/" + "x" * 3000,
+    "/" + "x" * 9000,
     # Into the sign-in itself, round and round.
     "/dingtalk/login",
     "/dingtalk/login?next=/",
