@@ -171,6 +171,10 @@ def _finish(returned: Returned, hooks: Iterable[LoginHook], way: _Way) -> Respon
             # Signed in already: several tabs came back at once, or somebody went back and agreed
             # again. They go on to the target, which this site sealed, and nothing is exchanged.
             if isinstance(error, StateNotKnown):
+                current_app.logger.info(
+                    "DingTalk sign-in: the visitor is signed in already, and goes on | %s",
+                    error.log_message,
+                )
                 return _redirect(landing(error.target), way.status)
             error.continue_url = landing(error.target)
             raise

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 Size = tuple[int, int]
 DESKTOP, PHONE, SMALL_PHONE = (1280, 800), (390, 844), (320, 640)
 SIZES = [pytest.param(DESKTOP, id="desktop"), pytest.param(PHONE, id="phone")]
+#: A host name that is neither localhost nor https, as sites in an organisation's own network have:
+#: browsers tell them less (https://w3c.github.io/webappsec-secure-contexts/). It is this machine.
+INTRANET = "portal.intranet"
 #: Switch off Chromium's own requests, since the tests have no network.
 CHROMIUM = [
     "--no-sandbox",
@@ -24,6 +27,7 @@ CHROMIUM = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    f"--host-resolver-rules=MAP {INTRANET} 127.0.0.1",
 ]
 #: Some tests want a page to be refused, but none wants the browser to refuse something.
 _REFUSED_BY_US = r"server responded with a status of 40[0-9]"
@@ -80,7 +84,11 @@ def open_window(chromium: Browser) -> Iterator[OpenWindow]:
 
     def note_request(request: Request) -> None:
         parts = urlsplit(request.url)
-        if parts.scheme != "data" and parts.hostname not in ("127.0.0.1", "localhost"):
+        if parts.scheme != "data" and parts.hostname not in (
+            "127.0.0.1",
+            "localhost",
+            INTRANET,
+        ):
             problems.append(f"a request to {request.url}")
 
     def open_window(
