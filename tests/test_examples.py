@@ -783,6 +783,38 @@ def test_each_site_without_credentials_has_a_new_key(simulated: Flask) -> None:
     assert another.config["SECRET_KEY"] != simulated.config["SECRET_KEY"]
 
 
+@pytest.mark.parametrize(
+    ("given", "missing"),
+    [
+        pytest.param({"DINGTALK_CLIENT_SECRET": "secret"}, "DINGTALK_CLIENT_ID", id="no id"),
+        pytest.param({"DINGTALK_CLIENT_ID": "dingabc"}, "DINGTALK_CLIENT_SECRET", id="no secret"),
+        pytest.param({"DINGTALK_CLIENT_ID": ""}, "DINGTALK_CLIENT_ID", id="an empty id"),
+        pytest.param(
+            {"DINGTALK_CLIENT_ID": "", "DINGTALK_CLIENT_SECRET": "secret"},
+            "DINGTALK_CLIENT_ID",
+            id="an empty id with a secret",
+        ),
+    ],
+)
+def test_site_with_half_of_its_credentials_is_refused(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, str], missing: str
+) -> None:
+    """A simulator would sign anybody in to a site that was meant to be real."""
+    set_environment(monkeypatch, given | {"SECRET_KEY": SECRET_KEY})
+    with pytest.raises(ConfigurationError, match=f"{missing} is not set"):
+        create_app()
+
+
+def test_site_without_credentials_keeps_the_key_that_it_was_given(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Only where there is none, the site makes one."""
+    set_environment(monkeypatch, {"SECRET_KEY": SECRET_KEY})
+    app = create_app()
+    app.extensions["simulator"].stop()
+    assert app.config["SECRET_KEY"] == SECRET_KEY
+
+
 # --- The command of the demo ---------------------------------------------------------------------
 
 

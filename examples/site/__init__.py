@@ -2,8 +2,8 @@
 
     flask --app examples.site run
 
-Without FLASK_DINGTALK_CLIENT_ID in the environment, the site starts a DingTalk simulator. With it,
-also set FLASK_DINGTALK_CLIENT_SECRET and FLASK_SECRET_KEY. For everything that the site does with
+Without FLASK_DINGTALK_CLIENT_ID and FLASK_DINGTALK_CLIENT_SECRET in the environment, the site
+starts a DingTalk simulator. With them, also set FLASK_SECRET_KEY. For everything that the site does with
 the simulator, set FLASK_DINGTALK_MEMBERS_ONLY, FLASK_DINGTALK_EMPLOYEE_PROFILE and
 FLASK_DINGTALK_REVALIDATE_AFTER as well. FLASK_DINGTALK_IN_APP_LOGIN=true, together with
 FLASK_DINGTALK_CORP_ID, signs people in inside the DingTalk client. FLASK_DINGTALK_LOGIN_PAGE=false
@@ -49,7 +49,9 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     app.config.from_prefixed_env()
     app.config.update(config or {})
     development.keep_codes_off_the_console()
-    if not app.config.get("DINGTALK_CLIENT_ID"):
+    credentials = ("DINGTALK_CLIENT_ID", "DINGTALK_CLIENT_SECRET")
+    if all(app.config.get(name) is None for name in credentials):
+        # Not for one that is empty or missing beside the other: that is a mistake, and is refused.
         # Imported here, as a site with credentials does not need it.
         from .simulated import use_simulator
 

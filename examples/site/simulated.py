@@ -62,7 +62,7 @@ def use_simulator(app: Flask) -> None:
         SIMULATED=True,
         # A new key at each start signs everybody out; the simulator starts anew as well. A real
         # site uses one fixed key in all its processes.
-        SECRET_KEY=secrets.token_hex(),
+        SECRET_KEY=app.config["SECRET_KEY"] or secrets.token_hex(),
         COMPANY_NAME=simulator.organisations[company].name,
         APPROVER_ROLE=_APPROVER,
         DEPARTMENT_NAMES=_DEPARTMENTS,
