@@ -1,5 +1,5 @@
 # make help             this list
-# make demo             the example site on http://127.0.0.1:5000
+# make demo             the example site on http://127.0.0.1:5000, or another port if that one is taken; PORT=8000: there
 # make test             the whole test suite, with its coverage; ARGS=tests/test_guard.py: that file alone
 # make test-fast        most tests, in under a minute; they need no root, browser, Redis or npm
 # make check            style, sentences, types and layers: everything that is not a test
@@ -19,14 +19,14 @@ PORT ?= 5000
 PARALLEL := --numprocesses auto --dist worksteal
 
 .PHONY: demo test test-fast check bench rush under-pressure system-packages clean
-.DEFAULT_GOAL := test
+.DEFAULT_GOAL := help
 
 .PHONY: help
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' $(firstword $(MAKEFILE_LIST))
 
 demo: $(VENV)/.demo
-	$(BIN)/flask --app examples.site run --port $(PORT)
+	$(BIN)/python -m examples $(PORT)
 
 test: $(VENV)/.test $(JSAPI)/dingtalk.open.js system-packages
 	$(BIN)/pytest $(or $(ARGS),$(PARALLEL) --cov --cov-report=term-missing)

@@ -79,6 +79,7 @@ setup(
             "pytest>=8",
             "pytest-cov",
             "pytest-xdist",
+            "python-dotenv",
             "redis",
             "sentry-sdk",
             "time-machine",

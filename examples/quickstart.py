@@ -1,7 +1,10 @@
 """The smallest site that signs people in with DingTalk.
 
-Set FLASK_SECRET_KEY, FLASK_DINGTALK_CLIENT_ID and FLASK_DINGTALK_CLIENT_SECRET, either to those of
-your application or to what ``flask dingtalk simulator`` prints, and run::
+Without a DingTalk account::
+
+    flask dingtalk simulator -- flask --app examples/quickstart run
+
+With one, set FLASK_SECRET_KEY, FLASK_DINGTALK_CLIENT_ID and FLASK_DINGTALK_CLIENT_SECRET, and run::
 
     flask --app examples/quickstart run
 """

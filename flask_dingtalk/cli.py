@@ -10,10 +10,13 @@ import os
 import shutil
 import sys
 import time
+from typing import Final
 
 import click
 from flask import current_app
 from flask.cli import ScriptInfo, with_appcontext
+
+_HIGHEST_PORT: Final = 65_535
 
 
 @click.group()
@@ -92,26 +95,60 @@ def logout(union_id: str) -> None:
     click.echo(f"{ended} sign-in{'' if ended == 1 else 's'} ended.")
 
 
-@dingtalk.command()
-@click.option(
-    "--port", default=8765, show_default=True, help="Port on 127.0.0.1; 0 picks a free one."
+@dingtalk.command(
+    # What follows the command belongs to it.
+    context_settings={"allow_interspersed_args": False}
 )
-def simulator(port: int) -> None:
-    """Run the DingTalk simulator on its own, until Ctrl-C."""
-    from .testing import DingTalkSimulator
+@click.option(
+    "--port",
+    type=int,
+    default=8765,
+    show_default=True,
+    help="Port on 127.0.0.1; 0 picks a free one.",
+)
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["env", "dotenv", "sh", "powershell"]),
+    default="env",
+    show_default=True,
+    help="How to print the settings.",
+)
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+@click.pass_context
+def simulator(context: click.Context, port: int, format_: str, command: tuple[str, ...]) -> None:
+    """Run the DingTalk simulator until Ctrl-C, by itself or beside a COMMAND.
 
+    By itself it prints the settings for a site's environment. A COMMAND gets them in its
+    environment, and both end together: flask dingtalk simulator -- flask --app app run
+    """
+    from .testing import standalone
+
+    if not 0 <= port <= _HIGHEST_PORT:
+        raise click.ClickException(f"{port} is not a port: choose one from 0 to {_HIGHEST_PORT}.")
+    running = standalone.lasting_simulator(port)
     try:
-        running = DingTalkSimulator(port).start()
+        running.start()
     except OSError as error:
-        raise click.ClickException(f"Port {port} cannot be used: {error.strerror}") from error
-    click.echo(f"DingTalk simulator on {running.url}, until Ctrl-C. For your site's environment:\n")
-    for name, value in running.settings.items():
-        click.echo(f"FLASK_{name}={value}")
-    click.echo()
+        raise click.ClickException(
+            f"Port {port} cannot be used: {error.strerror}. Choose another one with --port."
+        ) from error
     try:
+        if command:
+            click.echo(f"DingTalk simulator on {running.url}", err=True)
+            context.exit(standalone.run_beside(running, command))
+        click.echo(f"DingTalk simulator on {running.url}, until Ctrl-C.", err=True)
+        click.echo("Settings for your site's environment:\n", err=True)
+        # Together, so that whoever reads a pipe gets all of them or none.
+        click.echo(
+            "".join(
+                standalone.FORMATS[format_](name, value) + "\n"
+                for name, value in standalone.environment_of(running).items()
+            )
+        )
         while True:
             time.sleep(3600)
     except KeyboardInterrupt:
-        click.echo("Stopped.")
+        click.echo("Stopped.", err=True)
     finally:
         running.stop()

@@ -5,6 +5,7 @@ import html
 import os
 import re
 import runpy
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -18,6 +19,7 @@ import time_machine
 from flask import Flask
 from flask.testing import FlaskClient
 
+from examples.__main__ import choose_port, free_port
 from examples.site import create_app
 from flask_dingtalk import ConfigurationError
 from flask_dingtalk.messages import ERRORS, WAITING
@@ -854,3 +856,29 @@ def test_demo_prints_no_codes(name: str, demo: "subprocess.Popen[str]") -> None:
     said = console(demo, "GET /dingtalk/callback?…")
     demo.terminate()
     assert "0123456789abcdef" not in said + console(demo, "no such line")
+
+
+def test_demo_takes_another_port_if_its_own_is_taken(capsys: pytest.CaptureFixture[str]) -> None:
+    """And says so."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        taken = str(other.getsockname()[1])
+        chosen = choose_port(taken)
+    assert chosen != taken
+    said = capsys.readouterr().err
+    assert taken in said
+    assert chosen in said
+
+
+def test_demo_takes_the_port_that_it_is_told_to() -> None:
+    """If nobody is there."""
+    port = str(free_port())
+    assert choose_port(port) == port
+
+
+@pytest.mark.parametrize("text", ["99999", "0", "http", "-1", ""])
+def test_demo_says_what_is_no_port(text: str) -> None:
+    """In one line."""
+    with pytest.raises(SystemExit, match="is not a port: choose one"):
+        choose_port(text)
