@@ -3,8 +3,8 @@
     flask --app examples.site run
 
 Without FLASK_DINGTALK_CLIENT_ID and FLASK_DINGTALK_CLIENT_SECRET in the environment, the site
-starts a DingTalk simulator. With them, also set FLASK_SECRET_KEY. For everything that the site does with
-the simulator, set FLASK_DINGTALK_MEMBERS_ONLY, FLASK_DINGTALK_EMPLOYEE_PROFILE and
+starts a DingTalk simulator. With them, also set FLASK_SECRET_KEY. For everything that the site does
+with the simulator, set FLASK_DINGTALK_MEMBERS_ONLY, FLASK_DINGTALK_EMPLOYEE_PROFILE and
 FLASK_DINGTALK_REVALIDATE_AFTER as well. FLASK_DINGTALK_IN_APP_LOGIN=true, together with
 FLASK_DINGTALK_CORP_ID, signs people in inside the DingTalk client. FLASK_DINGTALK_LOGIN_PAGE=false
 skips the sign-in page with the QR code.
