@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from werkzeug.exceptions import HTTPException
 from werkzeug.urls import iri_to_uri
 
-from .messages import CONTINUE, SIGNED_IN_ALREADY, Text, text_of
+from .messages import CONTINUE, DECLINED, SIGNED_IN_ALREADY, ErrorText, Text, text_of
 from .responses import (
     Site,
     error_page,
@@ -95,12 +95,12 @@ class DingTalkError(HTTPException):
     @property
     def title(self) -> str:
         """What happened, in some words, for the visitor; English outside of a request."""
-        return text_of(self.error_code).title.in_(self._site.language())
+        return self._text().title.in_(self._site.language())
 
     @property
     def message(self) -> str:
         """What it means and what to do, for the visitor; English outside of a request."""
-        return text_of(self.error_code).message.in_(self._site.language())
+        return self._text().message.in_(self._site.language())
 
     @property
     def description(self) -> str:  # type: ignore[override]  # only read, by handlers
@@ -126,6 +126,9 @@ class DingTalkError(HTTPException):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.log_message}>"
+
+    def _text(self) -> ErrorText:
+        return text_of(self.error_code)
 
     def get_response(
         self, environ: Any = None, scope: dict[str, Any] | None = None
@@ -177,19 +180,8 @@ class InvalidState(DingTalkError):
         super().__init__(detail, **facts)
         self.target = target
 
-    @property
-    def title(self) -> str:
-        """What happened, in some words, for the visitor; English outside of a request."""
-        if self.continue_url is None:
-            return super().title
-        return SIGNED_IN_ALREADY.title.in_(self._site.language())
-
-    @property
-    def message(self) -> str:
-        """What it means and what to do, for the visitor; English outside of a request."""
-        if self.continue_url is None:
-            return super().message
-        return SIGNED_IN_ALREADY.message.in_(self._site.language())
+    def _text(self) -> ErrorText:
+        return super()._text() if self.continue_url is None else SIGNED_IN_ALREADY
 
     def _retry(self) -> Text | None:
         return None if self.continue_url is None else CONTINUE
@@ -211,10 +203,20 @@ class StateSpent(InvalidState):
 
 
 class AccessDenied(DingTalkError):
-    """The user declined, or DingTalk called back with ``error``."""
+    """The user declined, or DingTalk called back with another ``error``.
+
+    ``declined`` says which, for the text that the visitor gets.
+    """
 
     code = 403
     error_code = "access_denied"
+
+    def __init__(self, detail: str = "", *, declined: bool = False, **facts: Unpack[Facts]) -> None:
+        super().__init__(detail, **facts)
+        self.declined = declined
+
+    def _text(self) -> ErrorText:
+        return DECLINED if self.declined else super()._text()
 
 
 class InvalidCode(DingTalkError):

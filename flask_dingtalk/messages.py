@@ -48,9 +48,9 @@ ERRORS: Final[dict[str, ErrorText]] = {
     "access_denied": ErrorText(
         Text("The sign-in was not completed", "登录未完成"),
         Text(
-            "DingTalk did not confirm the sign-in. It was cancelled, or your account may not use "
-            "this application.",
-            "钉钉未确认此次登录：授权可能已取消，或者您的账号无权使用此应用。",
+            "DingTalk did not confirm the sign-in. Your account may not be allowed to use this "
+            "application. If it should be, ask the site's administrator.",
+            "钉钉未确认此次登录，您的账号可能无权使用此应用。如有需要，请联系网站管理员。",
         ),
     ),
     "invalid_code": ErrorText(
@@ -130,6 +130,14 @@ SIGNED_IN_ALREADY: Final = ErrorText(
         "此次登录已被使用或已过期，无需再次登录。",
     ),
 )
+#: Instead of the text for ``access_denied`` if the visitor is known to have declined.
+DECLINED: Final = ErrorText(
+    Text("You cancelled the sign-in", "您已取消登录"),
+    Text(
+        "DingTalk told this site nothing about you. You can sign in whenever you like.",
+        "本站未获取您的任何信息，您可以随时重新登录。",
+    ),
+)
 
 
 def text_of(error_code: str) -> ErrorText:
@@ -169,6 +177,7 @@ WAITING: Final[dict[str, Text]] = {
 #: The embedded QR code.
 QR: Final[dict[str, Text]] = {
     "label": Text("DingTalk's QR code", "钉钉二维码"),
+    "loading": Text("Loading the QR code…", "正在加载二维码…"),
     "unavailable": Text(
         "The QR code cannot be shown here. Please use the button instead.",
         "无法显示二维码，请改用按钮登录。",
@@ -188,6 +197,10 @@ QR: Final[dict[str, Text]] = {
 #: The page inside the DingTalk client.
 IN_APP: Final[dict[str, Text]] = {
     "title": Text("Signing you in…", "正在登录…"),
+    "message": Text(
+        "DingTalk is telling this site who you are.",
+        "正在通过钉钉确认您的身份。",
+    ),
 }
 
 

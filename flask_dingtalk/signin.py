@@ -19,6 +19,7 @@ from typing import Any, Final
 from flask import Response, current_app, has_request_context, redirect, request
 
 from . import policy, session, signals
+from .api import wire
 from .api.authorization import authorize_url
 from .api.models import DingTalkToken, DingTalkUser
 from .app_state import app_state, this_app
@@ -321,6 +322,7 @@ def _checked_code(returned: Returned) -> Secret:
         raise AccessDenied(
             f"DingTalk called back with the error {printable(returned.error)!r}",
             hint="the user declined, or may not use the application: look at its visible range",
+            declined=returned.error == wire.CALLBACK_DECLINED,
         )
     if returned.code is None:
         raise InvalidCode("DingTalk called back with neither a code nor an error", hint=_NO_CODE)

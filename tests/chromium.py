@@ -45,6 +45,7 @@ class OpenWindow(Protocol):
         user_agent: str | None = ...,
         headers: dict[str, str] | None = ...,
         expected: str | None = ...,
+        touch: bool | None = ...,
     ) -> Page:
         """Return the page of a new window."""
 
@@ -78,6 +79,7 @@ def open_window(chromium: Browser) -> Iterator[OpenWindow]:
 
     After the test, their consoles must be empty (a violated policy would be there), and no request
     may have left this machine. ``expected`` is a pattern for console messages that a test wants.
+    Without ``touch``, narrow windows are those of phones.
     """
     problems: list[str] = []
     contexts: list[BrowserContext] = []
@@ -99,6 +101,7 @@ def open_window(chromium: Browser) -> Iterator[OpenWindow]:
         user_agent: str | None = None,
         headers: dict[str, str] | None = None,
         expected: str | None = None,
+        touch: bool | None = None,
     ) -> Page:
         allowed = re.compile(f"{_REFUSED_BY_US}|{expected}" if expected else _REFUSED_BY_US)
 
@@ -113,7 +116,7 @@ def open_window(chromium: Browser) -> Iterator[OpenWindow]:
             color_scheme=colors,
             user_agent=user_agent,
             extra_http_headers=headers,
-            has_touch=width < 500,
+            has_touch=width < 500 if touch is None else touch,
         )
         context.set_default_timeout(30_000)
         contexts.append(context)

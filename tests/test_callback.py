@@ -327,7 +327,25 @@ def test_declining_at_dingtalk_is_access_denied(
     response = simulator.sign_in(client, "zhang", next="/report", decline=True)
     assert response.status_code == 403
     assert "access_denied" in response.text
+    assert "You cancelled the sign-in" in response.text
     assert endpoints(simulator) == []
+
+
+@pytest.mark.parametrize(
+    ("error", "title"),
+    [
+        pytest.param("access_denied", "您已取消登录", id="declined"),
+        pytest.param("visible_range", "登录未完成", id="something else"),
+    ],
+)
+def test_only_who_declined_reads_that_they_did(client: FlaskClient, error: str, title: str) -> None:
+    """DingTalk may call back with an error of which the visitor knows nothing."""
+    response = client.get(
+        "/dingtalk/callback",
+        query_string={"state": start(client), "error": error},
+        headers={"Accept-Language": "zh-CN"},
+    )
+    assert f"<h1>{title}</h1>" in response.text
 
 
 def test_any_error_from_dingtalk_is_access_denied_whatever_its_text(

@@ -437,7 +437,8 @@ def test_a_cancelled_sign_in_is_not_blamed_on_the_visitor(client: FlaskClient) -
     query = {"error": "yyyyyy", "state": start(client)}
     page = client.get("/dingtalk/callback", query_string=query).text
     assert "The sign-in was not completed" in page
-    assert "It was cancelled, or your account may not use this application." in page
+    assert "Your account may not be allowed to use this application." in page
+    assert "cancelled" not in page
 
 
 def test_a_script_learns_where_to_sign_in(app: Flask) -> None:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 import time_machine
 from flask import Flask, Response, make_response, render_template_string, request
-from playwright.sync_api import FrameLocator, Locator, Page, expect
+from playwright.sync_api import FrameLocator, Locator, Page, Route, expect
 
 from flask_dingtalk.testing import DingTalkSimulator
 
@@ -109,8 +109,8 @@ class Visitor:
     def let_the_style_wait(self) -> None:
         """Let the five seconds pass after which a style sheet shows what no script hid."""
         waited = self.page.evaluate(
-            "document.getAnimations().map((animation) =>"
-            " { animation.finish(); return animation.effect.getTiming().duration; })"
+            "document.getAnimations().filter((each) => each.animationName === 'dingtalk-wait')"
+            ".map((each) => { each.finish(); return each.effect.getTiming().duration; })"
         )
         assert waited == [5000]
 
@@ -163,7 +163,7 @@ def test_scanning_leads_to_next(
 ) -> None:
     """After scanning and agreeing on the phone, the browser is signed in and at ``next``."""
     visitor = visitor_with(size)
-    visitor.open("/report")
+    visitor.open("/scan?next=/report")
     expect(visitor.page.locator("iframe")).to_have_count(1)
     width = visitor.page.evaluate("document.documentElement.scrollWidth")
     assert width <= size[0]
@@ -325,7 +325,7 @@ def test_a_script_of_dingtalks_that_breaks_leaves_the_button(
     visitor.page.route("**/ddlogin.js", lambda route: route.fulfill(body=script))
     visitor.open()
     expect(visitor.page.get_by_text("The QR code cannot be shown here")).to_be_visible()
-    expect(visitor.button).to_have_count(2)
+    expect(visitor.button).to_have_count(1)
 
 
 def test_everything_that_wants_another_state_at_once_asks_once(visitor: Visitor) -> None:
@@ -360,6 +360,8 @@ def test_a_site_that_is_busy_for_a_moment_costs_nobody_a_good_code(
     expect(visitor.page.locator("iframe")).to_have_count(1)
     with visitor.page.expect_response("**/dingtalk/state"):
         visitor.page.clock.fast_forward(541_000)
+    # DingTalk's frame has let the picture expire meanwhile; what it stands for is still good.
+    visitor.frame.get_by_role("link", name="Show a new one").click()
     visitor.scan()
     visitor.decide()
     visitor.is_signed_in()
@@ -382,7 +384,7 @@ def test_whoever_is_not_in_the_organisation_is_told_so(
     visitor.page.route("**/ddlogin.js", lambda route: route.fulfill(body=body))
     visitor.open()
     expect(visitor.page.get_by_text("You are not in the organisation")).to_be_visible()
-    expect(visitor.button).to_have_count(2)
+    expect(visitor.button).to_have_count(1)
 
 
 def test_a_page_out_of_sight_renews_its_code_when_it_is_looked_at(visitor: Visitor) -> None:
@@ -460,6 +462,72 @@ def test_a_strict_policy_with_nonces_lets_code_and_button_work(visitor: Visitor)
     visitor.scan()
     visitor.decide()
     visitor.is_signed_in()
+
+
+# --- The sign-in page, around the code ----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("size", "shown"),
+    [
+        pytest.param(DESKTOP, True, id="desktop"),
+        pytest.param(PHONE, False, id="phone"),
+        pytest.param((844, 390), False, id="phone on its side"),
+    ],
+)
+def test_the_sign_in_page_has_the_code_where_it_can_be_scanned(
+    visitor_with: Callable[..., Visitor], size: tuple[int, int], shown: bool
+) -> None:
+    """People cannot scan the phone that they hold; the button is everywhere."""
+    visitor = visitor_with(size, touch=not shown)
+    visitor.open()
+    expect(visitor.button).to_have_count(1)
+    expect(visitor.page.locator("iframe")).to_be_visible(visible=shown)
+    expect(visitor.page.get_by_text("or", exact=True)).to_be_visible(visible=shown)
+
+
+def test_a_page_at_200_percent_keeps_the_code(visitor_with: Callable[..., Visitor]) -> None:
+    """The window of a desktop is as narrow then, in pixels of the page, as that of a tablet."""
+    visitor = visitor_with((640, 400))
+    visitor.open()
+    expect(visitor.page.locator("iframe")).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    ("language", "word"),
+    [
+        pytest.param("en-US", "Loading the QR code…", id="English"),
+        pytest.param("zh-CN", "正在加载二维码…", id="Chinese"),
+    ],
+)
+def test_a_word_stands_there_until_the_code_does(
+    visitor_with: Callable[..., Visitor], language: str, word: str
+) -> None:
+    """While DingTalk's script loads, and then its frame."""
+    visitor = visitor_with(language=language)
+    held: list[Route] = []
+    for address in ("**/ddlogin.js", "**/oauth2/qr?*"):
+        visitor.page.route(address, lambda route: held.append(route))
+    visitor.page.goto(f"{visitor.site.address}/dingtalk/login", wait_until="commit")
+    loading = visitor.page.get_by_text(word)
+    expect(loading).to_be_visible()
+    with visitor.page.expect_request("**/oauth2/qr?*"):
+        held[0].continue_()
+    expect(loading).to_be_visible()
+    held[1].continue_()
+    expect(loading).to_be_hidden()
+    expect(visitor.frame.locator("button").first).to_be_visible()
+
+
+def test_after_a_decline_the_focus_is_on_what_shows_a_new_code(
+    visitor_with: Callable[..., Visitor],
+) -> None:
+    """It was in the frame, which is gone."""
+    visitor = visitor_with(expected=TOLD)
+    visitor.open()
+    visitor.scan()
+    visitor.decide("decline")
+    expect(visitor.renew).to_be_focused()
 
 
 # --- Where no code can be shown ------------------------------------------------------------------
@@ -560,7 +628,7 @@ def test_who_is_not_in_the_organisation_is_told_so(
     """And somebody who is may scan a new code."""
     site.simulator.application.admits_outsiders = False
     visitor = visitor_with(PHONE, language, expected=TOLD)
-    visitor.open()
+    visitor.open("/scan?next=/report")
     visitor.scan("wang")
     expect(visitor.page.get_by_text(message)).to_be_visible()
     visitor.renew.click()

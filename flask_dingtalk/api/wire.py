@@ -66,6 +66,8 @@ MAX_STATE_LENGTH: Final = 1024
 CALLBACK_AUTH_CODE: Final = "authCode"
 CALLBACK_CODE: Final = "code"
 CALLBACK_ERROR: Final = "error"
+#: Its value after somebody declined, as in RFC 6749, section 4.1.2.1. DingTalk documents none.
+CALLBACK_DECLINED: Final = "access_denied"
 
 # --- The embedded QR code [obtain-identity-credentials] -------------------------------------------
 

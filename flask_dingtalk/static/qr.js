@@ -52,12 +52,18 @@
     const fail = (reason, detail) => {
       clearTimeout(timer);
       console.warn("DingTalk's QR code:", detail);
+      // With the frame goes the focus, if somebody used it there.
+      const hadFocus = place.contains(document.activeElement);
       container.dataset.state = "failed";
+      delete container.dataset.loading;
       for (const message of container.querySelectorAll("[data-reason]")) {
         message.hidden = message.dataset.reason !== reason;
       }
       renewButton.hidden = reason === "unavailable";
       place.textContent = "";
+      if (hadFocus) {
+        renewButton.focus();
+      }
     };
 
     // Asks the site for a state that will last; it may return the same one. A browser keeps only a
@@ -139,6 +145,7 @@
         return;
       }
       container.dataset.state = "shown";
+      container.dataset.loading = "";
       shown = { state, until: due };
       try {
         window.DTFrameLogin(frame, { ...login, state }, onSuccess, onError);
@@ -147,7 +154,14 @@
       }
       if (isShown()) {
         const title = container.getAttribute("aria-label");
-        place.querySelectorAll("iframe").forEach((iframe) => iframe.setAttribute("title", title));
+        const frames = place.querySelectorAll("iframe");
+        for (const iframe of frames) {
+          iframe.setAttribute("title", title);
+          iframe.addEventListener("load", () => delete container.dataset.loading);
+        }
+        if (frames.length === 0) {
+          delete container.dataset.loading;
+        }
         plan(due - Date.now());
       }
     };
@@ -210,6 +224,7 @@
     });
 
     container.dataset.state = "waiting";
+    container.dataset.loading = "";
     if (callback.origin !== window.location.origin) {
       // Here the result of a scan would never arrive.
       fail("unavailable", `it works on ${callback.origin} alone, the origin of the callback`);

@@ -139,7 +139,7 @@ class Application:
     allowed_ips: list[str] = field(default_factory=list)
     #: Value of ``error=`` after a declined consent, also passed to the error callback of the QR
     #: code. DingTalk's own values are not documented.
-    decline_error: str = "access_denied"
+    decline_error: str = wire.CALLBACK_DECLINED
     #: True: the QR code calls the success callback twice, as DingTalk sometimes does.
     qr_fires_twice: bool = False
     #: 应用可见范围: names of the people whose in-app codes are accepted; ``None``: everybody's.

@@ -203,9 +203,9 @@ def test_origins_are_compared_as_browsers_write_them(
 def test_code_expires(http: Http) -> None:
     """A code works for three minutes, and the page reloads when they are over."""
     page = open_frame(http)
-    refresh = re.search(r'http-equiv="refresh" content="180; url=([^"]+)"', page.text)
-    assert refresh is not None
-    assert "data-expired" in http.get(html.unescape(refresh[1])).text
+    expired = re.search(r'data-lifetime="180" data-expired="([^"]+)"', page.text)
+    assert expired is not None
+    assert "data-expired" in http.get(html.unescape(expired[1])).text
     http.simulator.advance(179)
     confirm = scan(http, page, "li")
     assert "data-expired" not in confirm.text
