@@ -361,7 +361,7 @@ def test_simulated_site_says_whose_phone_it_is(simulated: Flask, people: DingTal
 @pytest.mark.parametrize(
     ("endpoint", "failure", "error_code"),
     [
-        pytest.param("authorize", {"code": "access_denied"}, "access_denied", id="declined"),
+        pytest.param("authorize", {"code": "no"}, "access_denied", id="not confirmed"),
         pytest.param("userAccessToken", {"status": 500}, "dingtalk_unavailable", id="unavailable"),
     ],
 )
@@ -430,7 +430,7 @@ def test_developer_reads_the_reason_on_the_page(portal_app: Flask, visitor: Flas
     """In debug mode, the page shows what the log says."""
     portal_app.debug = True
     response = visitor.get("/dingtalk/callback", headers=HTML)
-    assert "invalid_state: no state" in response.text
+    assert "invalid_state: the callback was opened by itself" in response.text
 
 
 # --- The site: members and their records --------------------------------------------------------

@@ -356,7 +356,7 @@ def test_coming_back_in_another_browser_offers_to_start_over_there(
     assert response.status_code == 400
     assert "登录已失效" in response.text
     assert links(response.text) == ["/dingtalk/login?next=/report"]
-    assert "begun in one browser and finished in another (DingTalk's own web view)" in caplog.text
+    assert "began in one browser and ended in another (DingTalk's own web view" in caplog.text
     state = query_of(web_view.get(links(response.text)[0]).headers["Location"])["state"]
     again = come_back(web_view, state, simulator.authorization_code("li"))
     assert again.location == "/report"
