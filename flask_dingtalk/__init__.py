@@ -18,7 +18,13 @@ from .errors import (
 )
 from .extension import DingTalk
 from .guard import current_dingtalk_user, login_required
-from .signals import login_failed, token_refreshed, user_logged_in, user_logged_out
+from .signals import (
+    event_received,
+    login_failed,
+    token_refreshed,
+    user_logged_in,
+    user_logged_out,
+)
 
 __all__ = [
     "AccessDenied",
@@ -39,6 +45,7 @@ __all__ = [
     "Role",
     "StoreUnavailable",
     "current_dingtalk_user",
+    "event_received",
     "login_failed",
     "login_required",
     "token_refreshed",

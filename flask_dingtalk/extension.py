@@ -56,7 +56,8 @@ class DingTalk(ApiCalls):
         self._register_blueprint = register_blueprint
         self._store = store
         self._login_hooks: list[signin.LoginHook] = []
-        #: The routes, named ``dingtalk``: login, callback, logout, in_app, renew_state, static.
+        #: The routes, named ``dingtalk``: login, callback, logout, in_app, renew_state,
+        #: events, static.
         self.blueprint: Blueprint = build_blueprint(self._login_hooks)
         if app is not None:
             self.init_app(app)
@@ -72,6 +73,12 @@ class DingTalk(ApiCalls):
         settings = Settings.from_config(app.config)
         _check_secret_keys(app)
         link = _link(settings, self._store)
+        if settings.event_token is not None and link is None:
+            raise ConfigurationError(
+                "DINGTALK_EVENT_TOKEN is set, but there is no store that knows whose sign-ins an "
+                "event ends",
+                hint="set DINGTALK_STORE, or give DingTalk(app, store=client)",
+            )
         mistakes.warn_of_settings(app, settings)
         app.extensions["dingtalk"] = self
         app.extensions[EXTENSION_KEY] = AppState(settings, app.config, link)

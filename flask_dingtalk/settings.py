@@ -34,10 +34,12 @@ _WHERE_CREDENTIALS: Final = (
 )
 
 _WHERE_CORP_ID: Final = "the console's home page (open-dev.dingtalk.com) shows it"
+_WHERE_EVENTS: Final = (
+    "copy it from the console (open-dev.dingtalk.com): the application's page, "
+    "开发配置 > 事件订阅 (development > event subscription)"
+)
 #: From 0 to 1: names at least this similar count as misspelt.
 _LIKENESS: Final = 0.85
-#: Settings of a later version. A site that sets one relies on what this version does not do.
-_COMING: Final = ("DINGTALK_EVENT_TOKEN", "DINGTALK_EVENT_AES_KEY")
 _ORIGIN: Final = re.compile(r"https?://(\[[0-9a-f:.]+\]|[\w.-]+)(:\d+)?", re.ASCII | re.IGNORECASE)
 #: Seconds. No visitor waits longer, and sockets overflow at much larger numbers.
 _MAX_TIMEOUT: Final = 600
@@ -78,6 +80,9 @@ class Settings:
     state_lifetime: Annotated[float, _number] = 600
     #: The address may hold a password.
     store: Annotated[str | None, _store] = field(default=None, repr=False)
+    #: Both or neither.
+    event_token: Annotated[str | None, _event_token] = field(default=None, repr=False)
+    event_aes_key: Annotated[str | None, _event_aes_key] = field(default=None, repr=False)
     #: Seconds to connect, and seconds to wait for each part of an answer. Their sum limits a call.
     timeout: Annotated[tuple[float, float], _timeout] = (3.05, 10.0)
     authorize_url: Annotated[str, _dingtalk_url] = wire.AUTHORIZE_URL
@@ -134,7 +139,31 @@ class Settings:
             )
         if settings.login_page:
             settings.check_qr("DINGTALK_LOGIN_PAGE")
+        settings._check_events()
         return settings
+
+    @property
+    def knows_members(self) -> bool:
+        """Whether the user id of each member who signs in is known."""
+        return bool(self.members_only or self.employee_profile)
+
+    def _check_events(self) -> None:
+        """Raise ``ConfigurationError`` unless events can be decrypted, and say who is meant."""
+        given = {"DINGTALK_EVENT_TOKEN": self.event_token}
+        given["DINGTALK_EVENT_AES_KEY"] = self.event_aes_key
+        missing = [name for name, value in given.items() if value is None]
+        if len(missing) == 1:
+            (other,) = given.keys() - set(missing)
+            _refuse(
+                missing[0], f"is not set, and {other} is", f"{_WHERE_EVENTS}; or remove {other}"
+            )
+        if not missing and not self.knows_members:
+            _refuse(
+                "DINGTALK_EVENT_TOKEN",
+                "needs DINGTALK_MEMBERS_ONLY or DINGTALK_EMPLOYEE_PROFILE: DingTalk's events name "
+                "people by their user id, which is not known otherwise",
+                "set one of the two to True",
+            )
 
     def check_qr(self, what: str) -> None:
         """Raise ``ConfigurationError`` if DingTalk's QR code cannot work with these settings.
@@ -166,9 +195,7 @@ def _refuse_misspelt_names(config: Mapping[str, Any]) -> None:
     If ``DINGTALK_ONLY_MEMBERS`` were ignored, the site would be open to everybody.
     """
     for name in config:
-        if name in _COMING and config[name] is not None:
-            _refuse(name, "is not supported by this version", "remove it")
-        known = name.removeprefix(PREFIX).lower() in _READERS or name in _COMING
+        known = name.removeprefix(PREFIX).lower() in _READERS
         if name.startswith(PREFIX) and not known:
             meant = _resembled(name.removeprefix(PREFIX))
             if meant is not None:
@@ -183,8 +210,7 @@ def _resembled(name: str) -> str | None:
     """Return the setting that ``name`` resembles, by its letters or by its words in any order."""
     words = sorted(name.split("_"))
     best, best_likeness = None, 0.0
-    coming = (name.removeprefix(PREFIX) for name in _COMING)
-    for known in (*map(str.upper, _READERS), *coming):
+    for known in map(str.upper, _READERS):
         known_words = sorted(known.split("_"))
         likeness = max(
             SequenceMatcher(None, name, known).ratio(),
@@ -275,6 +301,28 @@ def _org_type(name: str, value: Any) -> str:
     if value != wire.ORG_TYPE_MANAGEMENT:
         _refuse(name, f"is {value!r}", f"use {wire.ORG_TYPE_MANAGEMENT!r} or leave it unset")
     return wire.ORG_TYPE_MANAGEMENT
+
+
+def _event_token(name: str, value: Any) -> str:
+    return _letters_and_digits(name, value, range(3, 33), "3 to 32 letters and digits")
+
+
+def _event_aes_key(name: str, value: Any) -> str:
+    return _letters_and_digits(name, value, range(43, 44), "43 letters and digits")
+
+
+def _letters_and_digits(name: str, value: Any, lengths: range, what: str) -> str:
+    if isinstance(value, int) and not isinstance(value, bool):
+        # from_prefixed_env() turns a text of digits into a number.
+        value = str(value)
+    if (
+        not isinstance(value, str)
+        or len(value) not in lengths
+        or not (value.isascii() and value.isalnum())
+    ):
+        # Without the value, which is a secret.
+        _refuse(name, f"does not consist of {what}", _WHERE_EVENTS)
+    return value
 
 
 def _flag(name: str, value: Any) -> bool:

@@ -16,3 +16,7 @@ login_failed = _signals.signal("dingtalk-login-failed")
 
 #: A call as the user, or a check, renewed the tokens: ``user``, ``token`` (the new one).
 token_refreshed = _signals.signal("dingtalk-token-refreshed")
+
+#: DingTalk sent an event: ``event``, with ``type``, ``corp_id``, ``time`` and ``data``. The
+#: extension has acted on it already. Sent in a thread, without a request; it may come twice.
+event_received = _signals.signal("dingtalk-event-received")

@@ -19,7 +19,7 @@ from .settings import is_loopback
 _REDIRECTS: Final = {"via": "redirect"}
 #: Query parameter of the login route: the visitor was sent to this host to sign in.
 _AT_HOME: Final = {"host": "home"}
-_OWN_ROUTES: Final = ("login", "callback", "logout", "in_app", "renew_state")
+_OWN_ROUTES: Final = ("login", "callback", "logout", "in_app", "renew_state", "events")
 #: What may stand in a path unencoded (RFC 3986, section 3.3).
 _PATH_CHARACTERS: Final = "/:@!$'()*,;~"
 _MAX_LOGGED_LENGTH: Final = 200

@@ -9,7 +9,7 @@ from typing import Any
 from flask import Blueprint, Response, abort, current_app, request
 from flask.typing import ResponseReturnValue
 
-from . import forms, mistakes, pages, session, signin
+from . import events, forms, mistakes, pages, session, signin
 from .api import wire
 from .app_state import app_state
 from .errors import DingTalkError
@@ -74,6 +74,10 @@ def build_blueprint(hooks: Sequence[signin.LoginHook]) -> Blueprint:
         forms.require_own_post(forms.has_proof)
         signin.sign_out()
         return signin.after_sign_out(request.values.get("next"))
+
+    @blueprint.route("/events", methods=["GET", "POST"], endpoint="events")
+    def take_event() -> Response:
+        return events.answer_push()
 
     @blueprint.after_request
     def add_privacy_headers(response: Response) -> Response:

@@ -53,6 +53,8 @@ MISTAKES_CHINESE: Final = ROOT / "docs" / "mistakes.zh-CN.md"
 WAYS_IN: Final = ROOT / "docs" / "ways-in.md"
 WAYS_IN_CHINESE: Final = ROOT / "docs" / "ways-in.zh-CN.md"
 WAYS_IN_PAGES: Final = [pytest.param(WAYS_IN, id="en"), pytest.param(WAYS_IN_CHINESE, id="zh")]
+EVENTS: Final = ROOT / "docs" / "events.md"
+EVENTS_CHINESE: Final = ROOT / "docs" / "events.zh-CN.md"
 #: Pages of documented sites that show a QR code without a sign-in.
 OPEN_PAGES: Final = ("/welcome", "/with-nonce")
 #: Views of documented sites that are exempt from a guard.
@@ -287,6 +289,7 @@ def test_the_quoted_log_line_is_what_is_logged(
     [
         pytest.param((ENGLISH, CHINESE), id="readme"),
         pytest.param((WAYS_IN, WAYS_IN_CHINESE), id="ways-in"),
+        pytest.param((EVENTS, EVENTS_CHINESE), id="events"),
     ],
 )
 def test_both_languages_show_the_same_code(pages: tuple[Path, Path]) -> None:
@@ -505,6 +508,7 @@ LANGUAGES: Final = [
     pytest.param((MISTAKES, MISTAKES_CHINESE), id="mistakes"),
     pytest.param((WAYS_IN, WAYS_IN_CHINESE), id="ways-in"),
     pytest.param((ROOT / "docs" / "check.md", ROOT / "docs" / "check.zh-CN.md"), id="check"),
+    pytest.param((EVENTS, EVENTS_CHINESE), id="events"),
 ]
 
 
@@ -523,6 +527,7 @@ def test_both_languages_of_a_page_have_the_same_numbers(pages: tuple[Path, Path]
         pytest.param((MEMBERS, MEMBERS_CHINESE), id="members"),
         pytest.param((MISTAKES, MISTAKES_CHINESE), id="mistakes"),
         pytest.param((WAYS_IN, WAYS_IN_CHINESE), id="ways-in"),
+        pytest.param((EVENTS, EVENTS_CHINESE), id="events"),
     ],
 )
 def test_both_languages_of_a_page_have_the_same_names(pages: tuple[Path, Path]) -> None:
@@ -577,6 +582,10 @@ def bare() -> Flask:
     return app
 
 
+#: Routes that only a setting switches on.
+SWITCHED_OFF: Final = ("/dingtalk/in-app", "/dingtalk/events")
+
+
 @pytest.mark.parametrize("readme", READMES)
 def test_every_route_is_documented(readme: Path, bare: Flask) -> None:
     """The table of routes has those of the extension, no others, each with its method."""
@@ -593,7 +602,7 @@ def test_every_route_is_documented(readme: Path, bare: Flask) -> None:
     for path, method in table:
         refused = browser.get(path).status_code == 405
         # A route that is switched off does not exist for any method.
-        assert refused == (method == "POST") or path == "/dingtalk/in-app", path
+        assert refused == (method == "POST") or path in SWITCHED_OFF, path
 
 
 @pytest.mark.parametrize("page", WAYS_IN_PAGES)

@@ -28,6 +28,7 @@ def test_the_package_exports_what_is_promised_and_nothing_else() -> None:
         "OrganisationNotAllowed", "NotPermitted", "ConfigurationError", "RateLimited",
         "DingTalkUnavailable", "DingTalkAPIError", "StoreUnavailable",
         "user_logged_in", "user_logged_out", "login_failed", "token_refreshed",
+        "event_received",
     }  # fmt: skip
     assert all(hasattr(flask_dingtalk, name) for name in flask_dingtalk.__all__)
 
