@@ -133,10 +133,10 @@ def member(client: FlaskClient, simulator: DingTalkSimulator) -> FlaskClient:
 
 @pytest.fixture
 def later() -> Iterator[Later]:
-    """Let time pass for the site; the simulator adds its own clock to that."""
+    """Let time pass for the site, and only so; the simulator adds its own clock to that."""
     import time_machine
 
-    with time_machine.travel(datetime.now(UTC)) as clock:
+    with time_machine.travel(datetime.now(UTC), tick=False) as clock:
         yield lambda seconds: clock.shift(seconds)
 
 
@@ -161,17 +161,21 @@ def redis_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """Run a Redis for the tests of the store and of server-side sessions."""
     server = shutil.which("redis-server")
     assert server, "install Debian's redis-server; `make test` does"
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
     directory = tmp_path_factory.mktemp("redis")
-    command = [server, "--port", str(port), "--save", "", "--dir", str(directory)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
-        try:
-            _wait_for_redis(port)
-            yield port
-        finally:
-            process.terminate()
+    for _ in range(10):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port: int = free.getsockname()[1]
+        command = [server, "--port", str(port), "--save", "", "--dir", str(directory)]
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+            try:
+                # It ends at once if somebody else has taken the port meanwhile.
+                if _is_ready(process, port):
+                    yield port
+                    return
+            finally:
+                process.terminate()
+    pytest.fail("found no port for Redis")
 
 
 @pytest.fixture
@@ -219,13 +223,15 @@ def session_settings(
         connection.close()
 
 
-def _wait_for_redis(port: int) -> None:
-    deadline = time.monotonic() + 10
-    while True:
-        try:
-            with socket.create_connection(("127.0.0.1", port), timeout=1):
-                return
-        except ConnectionRefusedError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.02)
+def _is_ready(process: subprocess.Popen[bytes], port: int) -> bool:
+    """Wait until a Redis answers; return whether it does, and not somebody else."""
+    import redis
+
+    give_up = time.monotonic() + 60
+    with redis.Redis(port=port) as connection:
+        while process.poll() is None and time.monotonic() < give_up:
+            try:
+                return bool(connection.info("server")["process_id"] == process.pid)
+            except redis.RedisError:
+                time.sleep(0.02)
+    return False

@@ -25,7 +25,7 @@ from .helpers import build_site, come_back, copy_browser, sign_in_with, start
 #: The name of the environment variable with the settings.
 SETTINGS: Final = "SETTINGS_OF_THE_SITE"
 #: Seconds after which a child that hangs is killed.
-_PATIENCE: Final = 20
+_PATIENCE: Final = 60
 
 Child = Callable[[], Any]
 

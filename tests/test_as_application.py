@@ -54,7 +54,7 @@ def answering(stub: StubDingTalk, *answers: Answer) -> None:
 @pytest.fixture
 def directory(stub: StubDingTalk) -> Directory:
     """Make the calls of an application that talks to the stub."""
-    settings = Settings.from_config(stub.settings | {"DINGTALK_TIMEOUT": (1, 1)})
+    settings = Settings.from_config(stub.settings)
     return Directory(settings, Transport(settings))
 
 
@@ -230,7 +230,7 @@ def test_those_who_wait_for_the_token_wait_no_longer_than_for_a_call(stub: StubD
     may_end = threading.Event()
 
     def stuck(asked: Asked) -> Answer:
-        may_end.wait(10)
+        may_end.wait(60)
         return Answer({})
 
     stub.token = stub.user = stuck
@@ -245,6 +245,6 @@ def test_those_who_wait_for_the_token_wait_no_longer_than_for_a_call(stub: StubD
     began = time.monotonic()
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(call, range(8))) == [504] * 8
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
     may_end.set()
     assert len(stub.asked) < 8

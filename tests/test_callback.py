@@ -12,6 +12,7 @@ from flask.testing import FlaskClient
 from flask_dingtalk.testing import DingTalkSimulator
 
 from .helpers import (
+    IMPATIENT,
     NO_STATES,
     SECRET_KEY,
     AppFactory,
@@ -168,7 +169,7 @@ def test_loading_the_callback_again_while_it_is_under_way_waits_for_its_end(
     make_app: AppFactory, simulator: DingTalkSimulator
 ) -> None:
     """The second request gets the outcome of the first."""
-    app = make_app(DINGTALK_TIMEOUT=(1, 1))
+    app = make_app(DINGTALK_TIMEOUT=IMPATIENT)
     client = app.test_client()
     state, code = start(client, next="/report"), simulator.authorization_code("li")
     cookie = client.get_cookie("session")

@@ -38,10 +38,10 @@ def test_the_simulator_runs_by_itself(tmp_path: Path) -> None:
                 break
         url = re.search(r"FLASK_DINGTALK_API_BASE_URL=(\S+)", said)
         assert url is not None
-        answer = requests.post(url[1] + "/v1.0/oauth2/userAccessToken", json={}, timeout=5)
+        answer = requests.post(url[1] + "/v1.0/oauth2/userAccessToken", json={}, timeout=60)
         assert answer.status_code == 400
         process.send_signal(signal.SIGINT)
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
     assert "FLASK_DINGTALK_CLIENT_ID=ding" in said
     assert "FLASK_DINGTALK_CLIENT_SECRET=" in said
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import datetime
 import json
+import os
 import re
 import signal
 import socket
 import sys
-import time
+import threading
 import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -119,7 +120,6 @@ def site(stub: StubDingTalk, **settings: Any) -> Flask:
             "SECRET_KEY": "k",
             "DINGTALK_CLIENT_SECRET": CLIENT_SECRET,
             "DINGTALK_MEMBERS_ONLY": False,
-            "DINGTALK_TIMEOUT": (1, 1),
         }
         | settings
     )
@@ -166,16 +166,16 @@ def app_token_then(answer: Answer) -> Callable[[Asked], Answer]:
 
 def dingtalk_is_down(stub: StubDingTalk) -> None:
     """Nothing listens at DingTalk's address."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{free.getsockname()[1]}"
-    sign_in(site(stub, DINGTALK_API_BASE_URL=url).test_client())
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        sign_in(site(stub, DINGTALK_API_BASE_URL=url).test_client())
 
 
 def the_answer_stalls(stub: StubDingTalk) -> None:
     """Let it end in the middle, with the connection open."""
     stub.token = Answer(TOKEN, headers={"Content-Length": "5000"})
-    sign_in(site(stub, DINGTALK_TIMEOUT=(0.2, 0.2)).test_client())
+    sign_in(site(stub, DINGTALK_TIMEOUT=0.1).test_client())
 
 
 def dingtalk_answers_nonsense(stub: StubDingTalk) -> None:
@@ -272,42 +272,36 @@ class WorkerTimeout(SystemExit):
     """What a server raises into a request that takes too long."""
 
 
-def after(seconds: float, error: BaseException) -> None:
-    """Raise ``error`` from a signal's handler, wherever the program is by then."""
-
-    def strike(number: int, frame: FrameType | None) -> None:
-        raise error
-
-    signal.signal(signal.SIGALRM, strike)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-
-
 @pytest.fixture(autouse=True)
 def no_alarm_is_left() -> Iterator[None]:
     """Leave signals as they were."""
     before = signal.getsignal(signal.SIGALRM)
     yield
-    signal.setitimer(signal.ITIMER_REAL, 0)
     signal.signal(signal.SIGALRM, before)
-
-
-def slowly(asked: Asked) -> Answer:
-    """Answer after a second."""
-    time.sleep(1)
-    return Answer(TOKEN)
 
 
 def a_worker_is_killed_in_mid_call(stub: StubDingTalk) -> None:
     """By its server, as it took too long."""
-    stub.token = slowly
-    app = site(stub, DINGTALK_TIMEOUT=(5, 5))
+    killed = threading.Event()
+
+    def strike(number: int, frame: FrameType | None) -> None:
+        raise WorkerTimeout(1)
+
+    def kill(asked: Asked) -> Answer:
+        os.kill(os.getpid(), signal.SIGALRM)
+        killed.wait(60)
+        return Answer(TOKEN)
+
+    stub.token = kill
+    signal.signal(signal.SIGALRM, strike)
+    app = site(stub, DINGTALK_TIMEOUT=60)
     # Signals reach the main thread alone.
     app.test_client_class = FlaskClient
     client = app.test_client()
     state = start(client)
-    after(0.2, WorkerTimeout(1))
     with pytest.raises(WorkerTimeout):
         come_back(client, state, CODE)
+    killed.set()
 
 
 FLOWS = [
@@ -518,7 +512,7 @@ def test_an_error_of_dingtalk_has_no_secret_in_anything_it_came_from(
     """Neither in its own text, nor in what requests raised before."""
     stub.token = stub.user = fault
     with pytest.raises(DingTalkError) as caught:
-        call(Api.of(stub, DINGTALK_CORP_ID="ding1", DINGTALK_TIMEOUT=(0.3, 0.3)))
+        call(Api.of(stub, DINGTALK_CORP_ID="ding1", DINGTALK_TIMEOUT=0.1))
     assert_nothing_shows(caught.value)
 
 

@@ -34,6 +34,7 @@ from .helpers import (
     build_site,
     come_back,
     endpoints,
+    in_time,
     patience_for,
     query_of,
     start,
@@ -870,7 +871,11 @@ def test_a_failure_is_an_error_of_its_own_and_the_code_is_sent_once(
     error_code: str,
 ) -> None:
     """A reload does not send it again; a new sign-in works."""
-    phone = make_in_app(DINGTALK_TIMEOUT=patience_for(failure)).test_client()
+    app = make_in_app(DINGTALK_TIMEOUT=patience_for(failure))
+    # The token of the application is there by now: the call that fails is the only one.
+    in_time(lambda: sign_in(simulator, app.test_client(), "li"))
+    simulator.calls.clear()
+    phone = app.test_client()
     state, code = begin(phone, "/report"), simulator.in_app_code("zhang")
     simulator.fail("getuserinfo", **failure)
     response = post(phone, state, code)
@@ -878,7 +883,8 @@ def test_a_failure_is_an_error_of_its_own_and_the_code_is_sent_once(
     assert "invalid_state" in post(phone, state, code).text
     assert endpoints(simulator).count("getuserinfo") == 1
     assert phone.get("/").text == "nobody"
-    assert sign_in(simulator, phone, "zhang", "/report").location == "/report"
+    again = in_time(lambda: sign_in(simulator, phone, "zhang", "/report"))
+    assert again.location == "/report"
 
 
 @pytest.mark.parametrize("throttled", [True, "ban"], ids=["per second", "ban"])

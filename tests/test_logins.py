@@ -57,7 +57,7 @@ class _Held(io.RawIOBase):
         """Read a part; the second one is late."""
         if len(self._parts) == 1:
             self._begun.set()
-            self._rest.wait(10)
+            self._rest.wait(60)
         part = self._parts.pop(0) if self._parts else b""
         buffer[: len(part)] = part
         return len(part)
@@ -78,12 +78,12 @@ class SlowRequest:
         self._tab = copy_browser(browser)
         self._thread = threading.Thread(target=self._tab.open, args=["/slow"], kwargs=request)
         self._thread.start()
-        assert begun.wait(10)
+        assert begun.wait(60)
 
     def finish(self) -> None:
         """Let the request come to its end; the browser has not seen its answer yet."""
         self._rest.set()
-        self._thread.join(10)
+        self._thread.join(60)
 
     def arrive(self) -> None:
         """Let the browser take what the answer says about its cookie."""
@@ -106,7 +106,7 @@ def site(make_app: AppFactory, session_settings: Callable[[Flask], Flask]) -> Fl
             return request.get_data(as_text=True)
         begun, rest = app.config["SLOW"]
         begun.set()
-        rest.wait(10)
+        rest.wait(60)
         return "done"
 
     return app
@@ -203,7 +203,7 @@ def test_what_was_under_way_at_the_sign_out_brings_nobody_back(
     def tokens(request: Asked) -> Answer:
         if b"refresh_token" in request.body:
             asked.set()
-            answer.wait(10)
+            answer.wait(60)
             return Answer(TOKEN | {"accessToken": "new", "refreshToken": "newer"})
         return Answer(TOKEN)
 
@@ -215,10 +215,10 @@ def test_what_was_under_way_at_the_sign_out_brings_nobody_back(
     statuses: list[int] = []
     thread = threading.Thread(target=lambda: statuses.append(tab.get(page).status_code))
     thread.start()
-    assert asked.wait(10)
+    assert asked.wait(60)
     browser.post("/dingtalk/logout")
     answer.set()
-    thread.join(10)
+    thread.join(60)
     assert statuses[0] in (302, 401)
     for each in (browser, tab):
         assert each.get("/").text == "nobody"

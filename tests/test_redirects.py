@@ -163,7 +163,7 @@ def as_a_browser_reads(address: str) -> str:
 
 
 @given(TARGETS)
-@settings(max_examples=1500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_no_address_leads_a_browser_to_another_origin(target: str) -> None:
     """A proxy that decodes it once or twice makes no difference."""
     local = local_target(target, ORIGIN)
@@ -176,7 +176,7 @@ def test_no_address_leads_a_browser_to_another_origin(target: str) -> None:
 
 
 @given(TARGETS)
-@settings(max_examples=1500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_no_address_on_a_trusted_origin_leads_a_browser_to_another_one(target: str) -> None:
     """Wherever the browser that follows it is."""
     trusted = trusted_target(ORIGIN + target, [ORIGIN])
@@ -188,7 +188,7 @@ def test_no_address_on_a_trusted_origin_leads_a_browser_to_another_one(target: s
 
 
 @given(TARGETS)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_what_was_accepted_once_is_accepted_again_unchanged(target: str) -> None:
     """A target travels through several steps and means the same in each."""
     local = local_target(target, ORIGIN)

@@ -16,7 +16,17 @@ from flask_dingtalk import DingTalkUser, login_required, token_refreshed, user_l
 from flask_dingtalk.testing import DingTalkSimulator, signed_in
 from flask_dingtalk.testing.people import Role
 
-from .helpers import AppFactory, Later, called, load_at_once, sign_in_with, site_on
+from .helpers import (
+    IMPATIENT,
+    AppFactory,
+    Later,
+    called,
+    in_time,
+    load_at_once,
+    patience_for,
+    sign_in_with,
+    site_on,
+)
 from .stub import TOKEN, Answer, Asked, StubDingTalk
 
 AFTER = 900
@@ -26,15 +36,32 @@ GRACE = 3600
 pytestmark = pytest.mark.usefixtures("later")
 
 
+#: The settings of a site for members that checks them every quarter of an hour.
+CHECKED = {
+    "DINGTALK_MEMBERS_ONLY": True,
+    "DINGTALK_REVALIDATE_AFTER": AFTER,
+    "DINGTALK_REVALIDATE_GRACE": GRACE,
+}
+
+
 @pytest.fixture
 def app(make_app: AppFactory) -> Flask:
-    """Build a site for members that checks them every quarter of an hour."""
-    return make_app(
-        DINGTALK_MEMBERS_ONLY=True,
-        DINGTALK_REVALIDATE_AFTER=AFTER,
-        DINGTALK_REVALIDATE_GRACE=GRACE,
-        DINGTALK_TIMEOUT=(1, 1),
-    )
+    """Build such a site."""
+    return make_app(**CHECKED)
+
+
+@pytest.fixture
+def impatient(make_app: AppFactory) -> Flask:
+    """Build such a site that does not wait long for DingTalk."""
+    return make_app(**CHECKED, DINGTALK_TIMEOUT=IMPATIENT)
+
+
+def enter(app: Flask, simulator: DingTalkSimulator, person: str) -> FlaskClient:
+    """Sign in on a site that may be impatient, in a new browser."""
+    browser = app.test_client()
+    in_time(lambda: simulator.sign_in(browser, person))
+    simulator.calls.clear()
+    return browser
 
 
 def test_before_its_time_nobody_is_asked(
@@ -285,7 +312,7 @@ def test_a_record_that_grew_too_large_is_reported(
     ],
 )
 def test_who_cannot_be_checked_stays_signed_in_and_the_failure_is_logged(
-    member: FlaskClient,
+    make_app: AppFactory,
     simulator: DingTalkSimulator,
     later: Later,
     caplog: pytest.LogCaptureFixture,
@@ -293,6 +320,8 @@ def test_who_cannot_be_checked_stays_signed_in_and_the_failure_is_logged(
     failure: dict[str, Any],
 ) -> None:
     """A check that could not be completed is not a no."""
+    app = make_app(**CHECKED, DINGTALK_TIMEOUT=patience_for(failure))
+    member = enter(app, simulator, "zhang")
     later(AFTER + 1)
     simulator.fail(endpoint, times=None, **failure)
     assert member.get("/report").status_code == 200
@@ -350,13 +379,11 @@ def test_a_ban_is_respected_for_as_long_as_it_lasts(
 
 
 def test_while_dingtalk_cannot_be_reached_not_every_user_waits_for_it(
-    app: Flask, member: FlaskClient, simulator: DingTalkSimulator, later: Later
+    impatient: Flask, simulator: DingTalkSimulator, later: Later
 ) -> None:
     """One of them found out for all."""
-    other = app.test_client()
-    simulator.sign_in(other, "li")
+    member, other = (enter(impatient, simulator, person) for person in ("zhang", "li"))
     later(AFTER + 1)
-    simulator.calls.clear()
     simulator.fail("getbyunionid", timeout=True, times=None)
     assert member.get("/report").status_code == 200
     assert other.get("/report").status_code == 200
@@ -467,12 +494,13 @@ def test_a_grace_of_zero_ends_the_sign_in_at_the_first_failure(
 
 
 def test_those_who_wait_for_a_check_that_fails_do_not_check_in_turn(
-    app: Flask, member: FlaskClient, simulator: DingTalkSimulator, later: Later
+    impatient: Flask, simulator: DingTalkSimulator, later: Later
 ) -> None:
     """A DingTalk that does not answer is waited for once."""
+    member = enter(impatient, simulator, "zhang")
     later(AFTER + 1)
     simulator.fail("getbyunionid", timeout=True, times=None)
-    assert load_at_once(app, member, "/report", 10) == [200] * 10
+    assert load_at_once(impatient, member, "/report", 10) == [200] * 10
     assert called(simulator) == ["getbyunionid"]
 
 
@@ -584,7 +612,6 @@ def test_who_is_no_member_is_out_at_once_whatever_else_fails(
         DINGTALK_MEMBERS_ONLY=True,
         DINGTALK_EMPLOYEE_PROFILE=True,
         DINGTALK_REVALIDATE_AFTER=AFTER,
-        DINGTALK_TIMEOUT=(1, 1),
     ).test_client()
     simulator.sign_in(browser, "zhang")
     simulator.leave("zhang")
@@ -599,24 +626,26 @@ def test_who_is_no_member_is_out_at_once_whatever_else_fails(
 @pytest.mark.parametrize("endpoint", ["userAccessToken", "users/me"])
 @pytest.mark.parametrize("how", [{"throttled": True}, {"throttled": "ban"}, {"timeout": True}])
 def test_what_stalls_one_question_suspends_the_question_of_membership_for_nobody(
-    app: Flask,
-    member: FlaskClient,
+    make_app: AppFactory,
     simulator: DingTalkSimulator,
     later: Later,
     endpoint: str,
     how: dict[str, Any],
 ) -> None:
     """Neither for the one whose refresh or profile it was, nor for others."""
-    other = app.test_client()
-    simulator.sign_in(other, "li")
+    app = make_app(**CHECKED, DINGTALK_TIMEOUT=patience_for(how))
+    member, other = (enter(app, simulator, person) for person in ("zhang", "li"))
     simulator.fail(endpoint, times=None, **how)
+
+    def asks_first(browser: FlaskClient) -> str:
+        simulator.calls.clear()
+        assert browser.get("/report").status_code == 200
+        return called(simulator)[0]
+
     later(AFTER + 1)
-    assert member.get("/report").status_code == 200
-    simulator.leave("li")
-    assert other.get("/report").status_code == 302
-    simulator.leave("zhang")
+    assert [asks_first(member), asks_first(other)] == ["getbyunionid"] * 2
     later(AFTER + 1)
-    assert member.get("/report").status_code == 302
+    assert asks_first(member) == "getbyunionid"
 
 
 # --- Tokens that DingTalk does not take any more, where membership is not asked ------------------
@@ -744,12 +773,13 @@ def test_a_clock_that_is_set_back_between_checks_costs_one_check_at_most(
 
 
 def test_beyond_the_grace_one_request_asks_and_no_other(
-    app: Flask, member: FlaskClient, simulator: DingTalkSimulator, later: Later
+    impatient: Flask, simulator: DingTalkSimulator, later: Later
 ) -> None:
     """Not one after the other, each holding its thread: the sign-in has ended."""
+    member = enter(impatient, simulator, "zhang")
     simulator.fail("getbyunionid", timeout=True, times=None)
     later(AFTER + GRACE + 1)
-    assert load_at_once(app, member, "/report", 10) == [302] * 10
+    assert load_at_once(impatient, member, "/report", 10) == [302] * 10
     asked = len(called(simulator))
     for _ in range(5):
         assert member.get("/report").status_code == 302
@@ -757,12 +787,10 @@ def test_beyond_the_grace_one_request_asks_and_no_other(
 
 
 def test_beyond_the_grace_a_dingtalk_out_of_reach_is_not_waited_for_by_each_person(
-    app: Flask, member: FlaskClient, simulator: DingTalkSimulator, later: Later
+    impatient: Flask, simulator: DingTalkSimulator, later: Later
 ) -> None:
     """One found out for all."""
-    other = app.test_client()
-    simulator.sign_in(other, "li")
-    simulator.calls.clear()
+    member, other = (enter(impatient, simulator, person) for person in ("zhang", "li"))
     simulator.fail("getbyunionid", timeout=True, times=None)
     later(AFTER + GRACE + 1)
     assert member.get("/report").status_code == 302

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from itertools import count
 from typing import Any, Final
 
+import pytest
 import time_machine
 from flask import Flask, jsonify, session
 from flask.typing import ResponseReturnValue
@@ -477,6 +478,7 @@ class SignIns(RuleBasedStateMachine):
         assert self.now() - login.since <= _LIFETIME + 1, "signed in for ever"
 
 
+@pytest.mark.slow
 def test_nobody_is_ever_somebody_else(simulator: DingTalkSimulator) -> None:
     """Nor signed in after a sign-out, in the process that was told of it."""
     simulator.join(_MALLORYS_ACCOUNT)

@@ -222,7 +222,7 @@ def test_of_a_rush_everybody_gets_in_without_starting_over(
     def sign_in(person: str) -> str:
         browser = app.test_client()
         state, code = start(browser, "/report"), simulator.authorization_code(person)
-        give_up = time.monotonic() + 30
+        give_up = time.monotonic() + 120
         while time.monotonic() < give_up:
             answer = come_back(browser, state, code)
             if answer.status_code == 302:
@@ -242,23 +242,14 @@ def test_of_a_rush_everybody_gets_in_without_starting_over(
 def test_an_expired_callback_is_answered_at_once_however_often_it_is_loaded(
     app: Flask, client: FlaskClient, later: Later, simulator: DingTalkSimulator
 ) -> None:
-    """One anonymous cookie used to hold every thread."""
+    """No load waits for another one: one anonymous cookie would hold every thread."""
     state, code = start(client), simulator.authorization_code("zhang")
     later(601)
-    cookie = client.get_cookie("session")
-    assert cookie is not None
-
-    def load(_: int) -> tuple[int, float]:
-        browser = app.test_client()
-        browser.set_cookie("session", cookie.value)
-        begun = time.perf_counter()
-        return come_back(browser, state, code).status_code, time.perf_counter() - begun
-
+    browsers = [copy_browser(client) for _ in range(24)]
     with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(load, range(24)))
-    assert {status for status, _ in answers} == {400}
-    # Far less than the two seconds for which a load would wait for another one.
-    assert max(seconds for _, seconds in answers) < 1.5
+        answers = pool.map(lambda browser: come_back(browser, state, code), browsers)
+    # A load that waits in vain for another one is told to come back: 503.
+    assert {answer.status_code for answer in answers} == {400}
     assert endpoints(simulator) == []
 
 
@@ -270,11 +261,11 @@ def test_however_many_loads_of_one_callback_hold_two_threads(stub: StubDingTalk)
 
     def slow(asked: Asked) -> Answer:
         at_work.set()
-        go_on.wait(10)
+        go_on.wait(60)
         return Answer(TOKEN)
 
     stub.token = slow
-    app = site_on(stub, DINGTALK_TIMEOUT=(3, 15))
+    app = site_on(stub, DINGTALK_TIMEOUT=(60, 60))
     client = app.test_client()
     state = start(client, "/report")
 
@@ -284,10 +275,10 @@ def test_however_many_loads_of_one_callback_hold_two_threads(stub: StubDingTalk)
 
     with ThreadPoolExecutor(8) as pool:
         first = pool.submit(load, copy_browser(client))
-        assert at_work.wait(10)
+        assert at_work.wait(60)
         others = [pool.submit(load, copy_browser(client)) for _ in range(6)]
         # Five of them are told to come back while the first one is still at work.
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while sum(other.done() for other in others) < 5 and time.monotonic() < deadline:
             time.sleep(0.01)
         told = [other.result() for other in others if other.done()]

@@ -29,7 +29,7 @@ from flask_dingtalk import (
 )
 from flask_dingtalk.testing import DingTalkSimulator, signed_in
 
-from .helpers import AppFactory, Later, called, load_at_once
+from .helpers import AppFactory, Later, called, in_time, load_at_once
 from .stub import PROFILE, TOKEN, Answer, Asked, StubDingTalk
 
 TWO_HOURS = 7200
@@ -375,7 +375,7 @@ def test_those_who_wait_for_a_refresh_that_fails_get_its_error_and_do_not_try_in
     """A DingTalk that does not answer is waited for once."""
     app = make_app(DINGTALK_TIMEOUT=(1, 1))
     client = app.test_client()
-    simulator.sign_in(client, "zhang")
+    in_time(lambda: simulator.sign_in(client, "zhang"))
     later(TWO_HOURS)
     simulator.calls.clear()
     simulator.fail("userAccessToken", timeout=True, times=None)
@@ -603,7 +603,7 @@ def test_a_timeout_of_ones_own_is_kept(as_user: DingTalk, stub: StubDingTalk) ->
     release = threading.Event()
 
     def slow(asked: Asked) -> Answer:
-        release.wait(5)
+        release.wait(60)
         return Answer({})
 
     stub.user = slow

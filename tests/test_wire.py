@@ -381,7 +381,7 @@ def test_a_code_of_one_letter_does_not_hide_what_dingtalk_says(
 def refresh(stub: StubDingTalk, refresh_token: str | None = "old-refresh-token") -> DingTalkToken:
     """Refresh tokens whose time is over."""
     ended = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
-    client = Client(Transport(Settings.from_config(stub.settings | {"DINGTALK_TIMEOUT": (1, 1)})))
+    client = Client(Transport(Settings.from_config(stub.settings)))
     return client.refresh(DingTalkToken("a", refresh_token, ended, corp_id="ding1"))
 
 
@@ -464,6 +464,7 @@ PROFILES = st.fixed_dictionaries({}, optional=dict.fromkeys(PROFILE, JSON)) | JS
 STATUSES = st.sampled_from([200, 200, 200, 201, 204, 301, 400, 401, 403, 404, 429, 500, 503])
 
 
+@pytest.mark.slow
 @given(token=TOKENS, profile=PROFILES, statuses=st.tuples(STATUSES, STATUSES), good=st.booleans())
 @settings(max_examples=200, deadline=None)
 def test_whatever_dingtalk_sends_ends_in_a_sign_in_or_on_a_page(
