@@ -16,7 +16,7 @@ from .settings import Settings
 
 if TYPE_CHECKING:
     from .api.client import Client
-    from .api.directory import Directory
+    from .api.directory import Directory, Shelf
     from .api.transport import Transport
     from .login import Login
     from .seal import Sealer
@@ -85,7 +85,7 @@ class ProcessState:
         if self._connections is None:
             with self._lock:
                 if self._connections is None:
-                    self._connections = _connect(self._settings)
+                    self._connections = _connect(self._settings, self.memory.app_token)
         return self._connections
 
 
@@ -228,11 +228,11 @@ def _remembering(settings: Settings, config: dict[str, Any], link: Link | None) 
     return Store.begin(link, settings, lambda: secret_keys(config))
 
 
-def _connect(settings: Settings) -> Connections:
+def _connect(settings: Settings, shelf: Shelf | None) -> Connections:
     # requests and Authlib take 90 ms to load: not at the start of the process.
     from .api.client import Client
     from .api.directory import Directory
     from .api.transport import Transport
 
     transport = Transport(settings)
-    return Connections(transport, Client(transport), Directory(settings, transport))
+    return Connections(transport, Client(transport), Directory(settings, transport, shelf))

@@ -23,6 +23,7 @@ from .pace import Pace
 from .single_flight import SingleFlight
 
 if TYPE_CHECKING:
+    from .api.directory import Shelf
     from .api.models import DingTalkToken
     from .login import Login, Outcome
 
@@ -181,6 +182,10 @@ class Callbacks:
             return load.result if is_over and load.result is not Claim._FREE else Claim.BUSY
         finally:
             load.has_waiter = False
+
+    def hold(self, nonce: str) -> bool:
+        """Say yes: in one process, a claim is kept until it is settled."""
+        return True
 
     def finish(self, nonce: str, *, succeeded: bool) -> None:
         """Record how the sign-in with a claimed state ended."""
@@ -380,6 +385,8 @@ class Memory:
         self.pauses = Pauses()
         self.failures = FailureBudget()
         self.pace = Pace()
+        #: Each process fetches the application's own token itself.
+        self.app_token: Shelf | None = None
         self._state_lifetime = state_lifetime
 
     def after_fork(self) -> Memory:

@@ -59,7 +59,7 @@ class Pace:
                 # Also after a clock was set back.
                 self._rate = None
                 self._next_call = self._next_turn = 0.0
-                return Reservation(call_at=now)
+                return Reservation(call_in=0.0)
             interval = 1 / self._rate
             call_at = max(now, self._next_call)
             may_call = (
@@ -72,12 +72,13 @@ class Pace:
             # For one interval: then no more than one thread sleeps, however fast the pace.
             if may_call and call_at - now <= min(interval, _PATIENCE):
                 self._next_call = call_at + interval
-                return Reservation(call_at=call_at)
+                return Reservation(call_in=call_at - now)
             if turn is None:
                 turn = max(self._next_turn, call_at)
                 # People who never come back must not delay everybody else.
                 self._next_turn = min(turn + interval, now + _LAST_TURN)
-            return Reservation(turn=min(turn, now + _LAST_TURN))
+            turn = min(turn, now + _LAST_TURN)
+            return Reservation(turn=turn, wait=turn - now)
 
     def accepted(self, now: float) -> None:
         """Note that DingTalk took a call, whatever it answered."""
@@ -107,10 +108,16 @@ class Pace:
 
 
 class Reservation:
-    """Either the moment of a call (``call_at``) or a turn to come back at (``turn``)."""
+    """Either the seconds until a call (``call_in``), or a turn to come back at.
 
-    __slots__ = ("call_at", "turn")
+    ``turn`` is a moment by the clock of whoever gives it, and ``wait`` the seconds until then.
+    """
 
-    def __init__(self, *, call_at: float | None = None, turn: float | None = None) -> None:
-        self.call_at = call_at
+    __slots__ = ("call_in", "turn", "wait")
+
+    def __init__(
+        self, *, call_in: float = 0.0, turn: float | None = None, wait: float = 0.0
+    ) -> None:
+        self.call_in = call_in
         self.turn = turn
+        self.wait = wait

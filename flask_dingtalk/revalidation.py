@@ -30,6 +30,7 @@ from .errors import (
     LoginRequired,
     OrganisationNotAllowed,
     RateLimited,
+    StoreUnavailable,
 )
 from .login import Login, MustLeave, Outcome, Stays, Unknown
 from .signin import sign_out
@@ -89,6 +90,9 @@ def _check_once(state: AppState, login: Login, *, in_grace: bool) -> Outcome:
     try:
         outcome = state.memory.checks.run(key, check.run, state.patience)
     except DingTalkUnavailable as error:
+        if state.has_store and not in_grace:
+            # The request that is checking may be about to say that the user stays.
+            raise StoreUnavailable(error.detail) from None
         # Another request is checking this login, and takes too long for this one.
         current_app.logger.warning(
             "DingTalk could not be asked about a user: %s", error.log_message

@@ -418,12 +418,17 @@ def settle(attempt: Attempt, *, succeeded: bool) -> None:
     app_state().memory.callbacks.finish(attempt.nonce, succeeded=succeeded)
 
 
-def give_back(attempt: Attempt, progress: Progress) -> None:
-    """Release a claimed state for its code again, and save the progress of its sign-in."""
+def give_back(attempt: Attempt, progress: Progress, *, save: bool) -> None:
+    """Release a claimed state for its code again, and save the progress of its sign-in.
+
+    Without ``save`` the session stays as it is, unless that would lose the tokens.
+    """
+    app_state().memory.callbacks.give_back(attempt.nonce, progress)
+    if not save and progress.token is None:
+        return
     saved = _saved_progress()
     saved[attempt.nonce] = _SavedProgress(attempt.code_digest or "", progress)
     _save_progress(saved)
-    app_state().memory.callbacks.give_back(attempt.nonce, progress)
 
 
 @dataclass(frozen=True, slots=True)

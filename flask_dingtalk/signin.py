@@ -133,8 +133,10 @@ class _Identity:
     """What DingTalk has said so far about the person who signs in."""
 
     token: DingTalkToken | None = None
-    #: When DingTalk will have room for this visitor, in Unix time.
+    #: When DingTalk will have room for this visitor, by the clock of the pace.
     turn: float | None = None
+    #: The seconds until then.
+    wait: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,21 +187,26 @@ def _finish(returned: Returned, hooks: Iterable[LoginHook], way: _Way) -> Respon
         if attempt.claim is Claim.BUSY:
             raise _to_be_loaded_again(RateLimited("this callback is being answered"), attempt, way)
         identity = _Identity(attempt.progress.token, attempt.progress.turn)
-        # Before the hooks: a site may empty its session in one.
-        replaced, snapshot = session.current_login(), Snapshot()
+        snapshot = Snapshot()
         try:
+            # Before the hooks: a site may empty its session in one.
+            replaced = session.current_login()
+            _hold(attempt)
             user = way.authenticate(returned, identity)
+            _hold(attempt)
             user = policy.admit(user, app_state().settings, app_state().directory)
+            _hold(attempt)
             with _telling(landing(attempt.target)):
                 answer = _run_login_hooks(hooks, user, identity.token) or answer
             login, has_ended = _open(user, identity.token, attempt, replaced)
         except (RateLimited, StoreUnavailable) as error:
             # Nothing was spent that is not kept here: this browser comes back.
             snapshot.restore()
-            session.give_back(attempt, Progress(identity.token, identity.turn))
+            progress = Progress(identity.token, identity.turn)
+            session.give_back(attempt, progress, save=isinstance(error, RateLimited))
             if isinstance(error, StoreUnavailable):
                 raise
-            raise _to_be_loaded_again(error, attempt, way, identity.turn) from None
+            raise _to_be_loaded_again(error, attempt, way, identity.wait) from None
         except _RefusedByHook as refusal:
             snapshot.restore()
             session.settle(attempt, succeeded=False)
@@ -216,6 +223,12 @@ def _finish(returned: Returned, hooks: Iterable[LoginHook], way: _Way) -> Respon
     # After the report: the sign-in succeeded, even if a signal receiver fails.
     _announce(login, replaced if has_ended else None)
     return answer
+
+
+def _hold(attempt: Attempt) -> None:
+    """Keep the state for the next step; raise ``RateLimited`` if another load has taken over."""
+    if not app_state().memory.callbacks.hold(attempt.nonce):
+        raise RateLimited("this callback is being answered by another process")
 
 
 def _open(
@@ -288,14 +301,14 @@ def _exchange(code: Secret, known: _Identity) -> DingTalkToken:
     memory = app_state().memory
     reservation = memory.pace.reserve(time.time(), known.turn)
     if reservation.turn is not None:
-        known.turn = reservation.turn
+        known.turn, known.wait = reservation.turn, reservation.wait
         raise RateLimited("DingTalk throttles: this sign-in waits for its turn", retry_after=1)
-    if reservation.call_at is not None:
-        time.sleep(max(0.0, reservation.call_at - time.time()))
+    time.sleep(reservation.call_in)
     try:
         token = app_state().client.exchange(code)
     except RateLimited as error:
         known.turn = memory.pace.refused(time.time(), error.retry_after)
+        known.wait = error.retry_after
         raise
     except InvalidCode:
         memory.pace.accepted(time.time())
@@ -375,11 +388,11 @@ def _run_login_hooks(
 
 
 def _to_be_loaded_again(
-    error: RateLimited, attempt: Attempt, way: _Way, turn: float | None = None
+    error: RateLimited, attempt: Attempt, way: _Way, wait: float | None = None
 ) -> RateLimited:
     """Return ``error`` as a page that loads itself again, when there is room for this visitor."""
-    if turn is not None:
-        error.retry_after = max(error.retry_after, min(turn - time.time(), _LONGEST_WAIT))
+    if wait is not None:
+        error.retry_after = max(error.retry_after, min(wait, _LONGEST_WAIT))
     error.retry_after = math.ceil(error.retry_after)
     # With chance, so that those who were refused together do not come back together.
     error.reload_after = error.retry_after + random.randint(0, 1)  # noqa: S311

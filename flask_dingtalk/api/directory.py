@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, TypeGuard, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeGuard, TypeVar
 from urllib.parse import quote
 
 from ..errors import DingTalkError, DingTalkUnavailable, OrganisationNotAllowed
@@ -52,6 +52,25 @@ _FORM_ARGUMENTS: Final = frozenset({"data", "timeout"})
 
 
 @dataclass(frozen=True, slots=True)
+class Fetched:
+    """An app token, and in how many seconds it is to be renewed and ends."""
+
+    token: Secret
+    renew_in: float
+    ends_in: float
+
+
+class Shelf(Protocol):
+    """Where all processes keep the app token, so that one of them fetches it."""
+
+    def once(self, fetch: Callable[[], Fetched]) -> Fetched:
+        """Return the token that is there, or keep and return what ``fetch`` returns."""
+
+    def drop(self, token: Secret) -> None:
+        """Forget ``token``, which DingTalk refused, unless another one is there already."""
+
+
+@dataclass(frozen=True, slots=True)
 class _Held:
     """An app token at hand; both moments are Unix time."""
 
@@ -61,9 +80,13 @@ class _Held:
 
 
 class AppToken:
-    """The application's own access token: one for each process and app, shared by all threads."""
+    """The application's own access token: one for each process and app, shared by all threads.
 
-    def __init__(self, settings: Settings, transport: Transport) -> None:
+    Where there is a ``shelf``, all processes share it.
+    """
+
+    def __init__(self, settings: Settings, transport: Transport, shelf: Shelf | None) -> None:
+        self._shelf = shelf
         self._transport = transport
         self._credentials: Mapping[str, str | Secret] = {
             wire.APP_KEY: settings.client_id,
@@ -85,6 +108,8 @@ class AppToken:
         held = self._held
         if held is not None and held.token is token:
             self._held = None
+        if self._shelf is not None:
+            self._shelf.drop(token)
 
     def _fresh(self) -> Secret | None:
         held = self._held
@@ -96,10 +121,7 @@ class AppToken:
             # Another thread has fetched one meanwhile.
             return fresh
         try:
-            # The same names and rules as those of a user's token.
-            token = DingTalkToken.from_wire(
-                self._transport.fetch_app_token(wire.APP_ACCESS_TOKEN_PATH, self._credentials)
-            )
+            fetched = self._ask() if self._shelf is None else self._shelf.once(self._ask)
         except DingTalkError:
             held = self._held
             if held is None or time.time() >= held.ends_at:
@@ -108,13 +130,21 @@ class AppToken:
             again = min(time.time() + _TRY_AGAIN_AFTER, held.ends_at)
             self._held = replace(held, renew_at=again)
             return held.token
+        now = time.time()
+        self._held = _Held(fetched.token, now + fetched.renew_in, now + fetched.ends_in)
+        return fetched.token
+
+    def _ask(self) -> Fetched:
+        try:
+            # The same names and rules as those of a user's token.
+            token = DingTalkToken.from_wire(
+                self._transport.fetch_app_token(wire.APP_ACCESS_TOKEN_PATH, self._credentials)
+            )
         except ValueError as error:
             raise _nonsense("app token", error) from None
         lifetime = (token.expires_at - datetime.now(UTC)).total_seconds()
         early = min(_RENEW_EARLY, lifetime / 2)
-        ends_at = time.time() + lifetime
-        self._held = _Held(Secret(token.access_token), ends_at - early, ends_at)
-        return self._held.token
+        return Fetched(Secret(token.access_token), lifetime - early, lifetime)
 
 
 class Directory:
@@ -123,10 +153,12 @@ class Directory:
     Besides the errors that are named, every method raises those of the table in ``error_codes``.
     """
 
-    def __init__(self, settings: Settings, transport: Transport) -> None:
+    def __init__(
+        self, settings: Settings, transport: Transport, shelf: Shelf | None = None
+    ) -> None:
         self._settings = settings
         self._transport = transport
-        self._app_token = AppToken(settings, transport)
+        self._app_token = AppToken(settings, transport, shelf)
         #: Until when ``DINGTALK_CORP_ID`` need not be checked again, in Unix time.
         self._corp_id_known_until = -math.inf
 

@@ -9,6 +9,15 @@ from ..memory import Memory
 from .events import Events
 from .keys import Keys, Secrets
 from .logins import StoredLogins
+from .once import (
+    Claims,
+    StoredAppToken,
+    StoredCallbacks,
+    StoredChecks,
+    StoredPauses,
+    StoredRefreshes,
+)
+from .pace import StoredPace
 from .people import People
 
 if TYPE_CHECKING:
@@ -30,12 +39,17 @@ class Store:
         self.people = People(link, keys, settings.sign_in_lifetime)
         self.events = Events(link, keys)
         self.logins = StoredLogins(link, keys, self.people, settings.sign_in_lifetime)
-        self.callbacks = local.callbacks
-        self.refreshes = local.refreshes
-        self.checks = local.checks
-        self.pauses = local.pauses
+        claims = Claims(link)
+        patience = sum(settings.timeout)
+        # From one step of a sign-in to the next, DingTalk is called up to three times.
+        lease = 3 * patience + 5
+        self.callbacks = StoredCallbacks(link, keys, settings.state_lifetime, lease)
+        self.refreshes = StoredRefreshes(link, keys, claims)
+        self.checks = StoredChecks(keys, claims)
+        self.pauses = StoredPauses(link, keys)
+        self.pace = StoredPace(link, keys)
+        self.app_token = StoredAppToken(keys, claims, link, patience)
         self.failures = local.failures
-        self.pace = local.pace
 
     @classmethod
     def begin(cls, link: Link, settings: Settings, secrets: Callable[[], Secrets]) -> Store:
