@@ -41,7 +41,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         settings = item.callspec.params if hasattr(item, "callspec") else {}
         if "chromium" in item.fixturenames:
             item.add_marker(pytest.mark.browser)
-        if "redis_port" in item.fixturenames or settings.get("session_settings") == "redis":
+        if {"redis_port", "redis_servers"} & set(item.fixturenames) or settings.get(
+            "session_settings"
+        ) == "redis":
             item.add_marker(pytest.mark.redis)
 
 

@@ -239,6 +239,20 @@ def many_threads_at_once() -> Any:
     return in_forks(child)[0]
 
 
+def three_processes_at_once() -> Any:
+    """Have eight threads in each of three children call, all with one ended access token."""
+    app = preloaded()
+    browser = app.test_client()
+    sign_in_with(browser, "ended0")
+
+    def child() -> list[int]:
+        tabs = [copy_browser(browser) for _ in range(8)]
+        with ThreadPoolExecutor(8) as pool:
+            return list(pool.map(lambda tab: tab.get("/call").status_code, tabs))
+
+    return in_forks(child, child, child)
+
+
 SCENARIOS: Final[dict[str, Callable[[], Any]]] = {
     "two people by os.fork": lambda: two_people(in_forks),
     "two people by multiprocessing": lambda: two_people(in_processes),
@@ -247,6 +261,7 @@ SCENARIOS: Final[dict[str, Callable[[], Any]]] = {
     "refresh under way": refresh_under_way,
     "what is known": what_is_known,
     "many threads at once": many_threads_at_once,
+    "three processes at once": three_processes_at_once,
 }
 
 if __name__ == "__main__":

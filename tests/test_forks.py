@@ -57,19 +57,20 @@ def slow_dingtalk(stub: StubDingTalk) -> StubDingTalk:
     return stub
 
 
-def environment(stub: StubDingTalk) -> dict[str, str]:
-    """Return the environment of a process with a site on the stub."""
-    return {**os.environ, SETTINGS: json.dumps({**stub.settings, "DINGTALK_MEMBERS_ONLY": False})}
+def environment(stub: StubDingTalk, **more: Any) -> dict[str, str]:
+    """Return the environment of a process with a site on the stub; further settings by name."""
+    settings = {**stub.settings, "DINGTALK_MEMBERS_ONLY": False, **more}
+    return {**os.environ, SETTINGS: json.dumps(settings)}
 
 
 @contextmanager
-def scenario(name: str, stub: StubDingTalk) -> Iterator[subprocess.Popen[str]]:
+def scenario(name: str, stub: StubDingTalk, **more: Any) -> Iterator[subprocess.Popen[str]]:
     """Run a scenario in a separate process while the block runs."""
     command = [sys.executable, "-W", "ignore::DeprecationWarning", "-m", "tests.forked", name]
     with subprocess.Popen(
         command,
         cwd=ROOT,
-        env=environment(stub),
+        env=environment(stub, **more),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -80,9 +81,9 @@ def scenario(name: str, stub: StubDingTalk) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-def outcome_of(name: str, stub: StubDingTalk) -> Any:
+def outcome_of(name: str, stub: StubDingTalk, **more: Any) -> Any:
     """Run a scenario and return what it saw."""
-    with scenario(name, stub) as process:
+    with scenario(name, stub, **more) as process:
         output, _ = process.communicate(timeout=PATIENCE)
         assert process.returncode == 0
     return json.loads(output)
@@ -150,6 +151,24 @@ def test_the_first_requests_of_a_child_share_one_memory(slow_dingtalk: StubDingT
     assert outcome_of("many threads at once", slow_dingtalk) == [200] * 12
     refreshes = [asked for asked in slow_dingtalk.asked if b"refresh_token" in asked.body]
     assert len(refreshes) == 1
+
+
+def test_three_processes_with_a_store_renew_a_pair_once(
+    slow_dingtalk: StubDingTalk, store_url: str
+) -> None:
+    """None of 24 calls at once fails, and forked processes share no connection to the store."""
+    statuses = outcome_of("three processes at once", slow_dingtalk, DINGTALK_STORE=store_url)
+    assert statuses == [[200] * 8] * 3
+    refreshes = [asked for asked in slow_dingtalk.asked if b"refresh_token" in asked.body]
+    assert len(refreshes) == 1
+
+
+@pytest.mark.parametrize("how", ["two people by os.fork", "parent goes on"])
+def test_with_a_store_too_nobody_gets_anothers_answers(
+    slow_dingtalk: StubDingTalk, store_url: str, how: str
+) -> None:
+    """The parent's connection to the store is open when it forks."""
+    assert outcome_of(how, slow_dingtalk, DINGTALK_STORE=store_url) == [["zhang"], ["li"]]
 
 
 # --- gunicorn ------------------------------------------------------------------------------------

@@ -42,7 +42,9 @@ _GIVEN_UP: Final = 1024
 _MINE: Final = b"mine"
 _CLAIM: Final = """
 local found = redis.call('GET', KEYS[1])
-if found ~= false and found ~= ARGV[1] then return {found, redis.call('PTTL', KEYS[1])} end
+if found ~= false and found ~= ARGV[1] and found ~= ARGV[3] then
+  return {found, redis.call('PTTL', KEYS[1])}
+end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return {'mine', 0}
 """
@@ -67,8 +69,12 @@ class Claims:
         #: Claims that took too long: whoever finds one of them need not wait as long again.
         self._given_up: BoundedDict[bytes, bool] = BoundedDict(_GIVEN_UP)
 
-    def claim(self, name: str, seconds: float) -> tuple[str, bytes | None, float]:
+    def claim(
+        self, name: str, seconds: float, over: bytes = b""
+    ) -> tuple[str, bytes | None, float]:
         """Claim a name for so many seconds; wait for a moment if somebody else has.
+
+        ``over`` is an outcome that is of no use any more.
 
         Returns the claim, and ``None`` if it holds; otherwise the outcome that is there and for how
         many seconds it will be. Raises ``TimeoutError`` if the other claim stays.
@@ -76,7 +82,7 @@ class Claims:
         mine = _CLAIMED.decode() + secrets.token_hex(8)
         give_up_at = time.monotonic() + _PATIENCE
         while True:
-            found, milliseconds = self._link.evaluate(_CLAIM, name, mine, _ms(seconds))
+            found, milliseconds = self._link.evaluate(_CLAIM, name, mine, _ms(seconds), over)
             if found == _MINE:
                 return mine, None, 0.0
             if not found.startswith(_CLAIMED):
@@ -329,24 +335,24 @@ class StoredRefreshes:
         patience: float,
     ) -> Refreshed:
         unsaved = self._unsaved.get(name)
-        if unsaved is not None:
+        if unsaved is not None and _is_newer(unsaved, token):
             self._save(name, unsaved)
             return Refreshed(unsaved, is_new=False, follows=token)
-        try:
-            # A little longer than the call can take.
-            mine, outcome, _ = self._claims.claim(name, patience + 5)
-        except TimeoutError:
-            raise StoreUnavailable(
-                "another process has been renewing these tokens for some seconds"
-            ) from None
+        mine, outcome = self._claim(name, patience)
         if outcome is not None:
             if outcome.startswith(_REFUSED):
                 raise LoginRequired(
                     "DingTalk refused this refresh token before", hint="the user has to sign in"
                 )
             known = self._opened(name, outcome)
-            if known is not None:
+            if known is not None and _is_newer(known, token):
                 return Refreshed(known, is_new=False, follows=token)
+            mine, outcome = self._claim(name, patience, outcome)
+            if outcome is not None:
+                # Somebody else was faster by a moment.
+                known = self._opened(name, outcome)
+                if known is not None:
+                    return Refreshed(known, is_new=False, follows=token)
         try:
             renewed = refresh(token)
         except LoginRequired:
@@ -357,13 +363,20 @@ class StoredRefreshes:
         except BaseException:
             self._claims.release(name, mine)
             raise
-        if renewed.refresh_token == token.refresh_token:
-            self._claims.release(name, mine)
-        else:
-            self._unsaved.put(name, renewed)
-            with suppress(StoreUnavailable):
-                self._save(name, renewed)
+        self._unsaved.put(name, renewed)
+        with suppress(StoreUnavailable):
+            self._save(name, renewed)
         return Refreshed(renewed, is_new=True, follows=token)
+
+    def _claim(self, name: str, patience: float, over: bytes = b"") -> tuple[str, bytes | None]:
+        try:
+            # A little longer than the call can take.
+            mine, outcome, _ = self._claims.claim(name, patience + 5, over)
+        except TimeoutError:
+            raise StoreUnavailable(
+                "another process has been renewing these tokens for some seconds"
+            ) from None
+        return mine, outcome
 
     def _save(self, name: str, renewed: DingTalkToken) -> None:
         # Whatever is there: no other pair can follow this refresh token.
@@ -378,6 +391,16 @@ class StoredRefreshes:
 
     def _key(self, token: DingTalkToken) -> str:
         return self._keys.random("refresh", token.refresh_token or "")
+
+
+def _is_newer(known: DingTalkToken, token: DingTalkToken) -> bool:
+    """Tell whether a pair that was fetched for this refresh token is of use instead of ``token``.
+
+    A refresh may leave the refresh token in force: then it can be sent again (RFC 6749, section 6).
+    """
+    if known.refresh_token != token.refresh_token:
+        return True
+    return known.expires_at > token.expires_at and not known.is_expired()
 
 
 # --- Checks --------------------------------------------------------------------------------------
