@@ -70,8 +70,8 @@ _NO_CODE: Final = "somebody changed the address, or something between DingTalk a
 _NO_IN_APP_CODE: Final = (
     "对应企业没有…微应用 means that no application of that organisation has this domain: give the "
     "home page of the ability 网页应用 and 开发配置 > 安全设置 > 端内免登地址 this site's address, "
-    "and release a version; invalid corpid means that DINGTALK_CORP_ID is not the application's "
-    "own organisation. The visitor went on to DingTalk's page"
+    "and release a version; invalid corpid and corpId不合法 mean that DINGTALK_CORP_ID is not "
+    "the application's own organisation. The visitor went on to DingTalk's page"
 )
 
 

@@ -754,7 +754,7 @@ def test_a_client_that_refuses_is_followed_by_dingtalks_pages(
     phone.open()
     phone.go_through_dingtalks_pages()
     phone.is_signed_in()
-    assert "invalid corpid" in caplog.text
+    assert "1002,corpId不合法" in caplog.text
 
 
 def test_without_the_clients_script_dingtalks_pages_follow(

@@ -65,8 +65,6 @@ class AuthorizationRequest:
             raise Refused("redirect_uri", sent=redirect_uri, registered=registered)
         _check_value(args, wire.RESPONSE_TYPE, (wire.RESPONSE_TYPE_CODE,))
         _check_value(args, wire.SCOPE, (wire.SCOPE_OPENID, wire.SCOPE_OPENID_CORPID))
-        if application.requires_prompt:
-            _check_value(args, wire.PROMPT, (wire.PROMPT_CONSENT,))
         wants_corp = args[wire.SCOPE] == wire.SCOPE_OPENID_CORPID
         if wire.ORG_TYPE in args:
             _check_value(args, wire.ORG_TYPE, (wire.ORG_TYPE_MANAGEMENT,))

@@ -56,8 +56,11 @@ class InApp:
         person = self._world.person(self._world.in_app_user)
         corp_id = arguments.get(wire.JSAPI_CORP_ID)
         if corp_id not in person.corp_ids:
-            # DingTalk documents this text, but no code for it. [web-applications-h5]
-            return {testing_wire.JSAPI_ERROR_MESSAGE: "invalid corpid"}
+            # As seen live; the documents have "invalid corpid" instead. [web-applications-h5]
+            return {
+                testing_wire.JSAPI_ERROR_CODE: testing_wire.JSAPI_UNKNOWN_DOMAIN,
+                testing_wire.JSAPI_ERROR_MESSAGE: "1002,corpId不合法",
+            }
         if (
             not application.released
             or corp_id != application.corp_id

@@ -41,6 +41,8 @@ class LoginPages:
         self._renderer = Renderer(world)
         #: The person logged in, by the value of the browser's cookie.
         self._logins: dict[str, Person] = {}
+        #: The people who agreed, by the Client ID of the application to which they did.
+        self._agreed: set[tuple[str, Person]] = set()
         self._form_key = secrets.token_bytes(32)
         #: By name: method, path and handler.
         self.endpoints: dict[str, tuple[HTTPMethod, str, Callable[..., Response]]] = {
@@ -93,13 +95,19 @@ class LoginPages:
                 people=people,
                 exclusive=self._world.organisations.get(auth_request.exclusive_corp_id or ""),
             )
+        choices = auth_request.offered_organisations(self._world, person)
+        application = self._world.application
+        agreed = (application.client_id, person) in self._agreed
+        if application.asks_for_consent_once and agreed and len(choices) < 2:
+            corp_id = choices[0].corp_id if choices else None
+            return self._call_back(auth_request, person, corp_id)
         return self._page(
             request,
             "consent.html",
             redirects_to_site=True,
             person=person,
-            profile=wire.PERMISSION_USER_READ in self._world.application.permissions,
-            choices=auth_request.offered_organisations(self._world, person),
+            profile=wire.PERMISSION_USER_READ in application.permissions,
+            choices=choices,
             mobile=self._visible_mobile(person),
         )
 
@@ -137,7 +145,14 @@ class LoginPages:
         corp_id = auth_request.corp_id or request.form.get("organisation")
         if auth_request.wants_corp and corp_id not in [choice.corp_id for choice in choices]:
             raise Refused("form", status=403)
-        code = self._grants.issue_code(person, corp_id if auth_request.wants_corp else None)
+        self._agreed.add((self._world.application.client_id, person))
+        return self._call_back(auth_request, person, corp_id if auth_request.wants_corp else None)
+
+    def _call_back(
+        self, auth_request: AuthorizationRequest, person: Person, corp_id: str | None
+    ) -> Response:
+        """Send the browser back to the site with a new code."""
+        code = self._grants.issue_code(person, corp_id)
         return redirect(
             auth_request.callback_url({wire.CALLBACK_CODE: code, wire.CALLBACK_AUTH_CODE: code}),
             302,

@@ -17,7 +17,7 @@ from . import wire as testing_wire
 from .employees import employee_record
 from .grants import ACCESS_TOKEN_LIFETIME, Grants
 from .new_api import ip_allowed
-from .people import Membership, Person, text_from_seed
+from .people import Application, Membership, Person, text_from_seed
 from .world import World
 
 _METHODS: Final = "/topapi/"
@@ -154,8 +154,12 @@ class OldApi:
         person, membership = self._find(
             lambda _, membership: membership.user_id == user_id and not membership.external
         )
+        application = self._world.application
+        if not _is_visible(person, application):
+            text = "请求的员工userid不在授权范围内"
+            raise OldApiError(testing_wire.ERRCODE_OUT_OF_RANGE, text)
         return {
-            wire.RESULT: employee_record(person, membership, self._world.application),
+            wire.RESULT: employee_record(person, membership, application),
         }
 
     def _get_user_info(self, request: Request) -> dict[str, Any]:
@@ -169,8 +173,7 @@ class OldApi:
         application, person = self._world.application, spent.person
         # Nothing documents the answer for a person who has left since the code was issued.
         is_member = spent.corp_id == application.corp_id and spent.corp_id in person.corp_ids
-        visible = application.visible_to is None or person.name in application.visible_to
-        if not is_member or not visible:
+        if not is_member or not _is_visible(person, application):
             raise OldApiError(testing_wire.ERRCODE_NOT_AUTHORISED, "不存在的授权信息")
         membership = person.memberships[application.corp_id]
         return {
@@ -213,6 +216,10 @@ class OldApi:
             if membership is not None and matches(person, membership):
                 return person, membership
         raise OldApiError(testing_wire.ERRCODE_NOT_A_MEMBER, "找不到该用户")
+
+
+def _is_visible(person: Person, application: Application) -> bool:
+    return application.visible_to is None or person.name in application.visible_to
 
 
 def _request_id() -> str:

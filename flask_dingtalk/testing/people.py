@@ -133,8 +133,11 @@ class Application:
     admits_outsiders: bool = True
     #: True: a third-party application, which receives fewer fields and masked mobile numbers.
     third_party: bool = False
-    #: False: ``prompt`` may be missing or have any value.
+    #: False: ``prompt`` may be missing. Its value makes no difference, as far as is known.
     requires_prompt: bool = True
+    #: True: who agreed once is not shown the consent page again. When DingTalk shows it is not
+    #: documented; its login answers whether it wants to.
+    asks_for_consent_once: bool = False
     #: Egress addresses of the site's servers, ``*`` as a wildcard; empty: any address.
     allowed_ips: list[str] = field(default_factory=list)
     #: Value of ``error=`` after a declined consent, also passed to the error callback of the QR
@@ -142,8 +145,8 @@ class Application:
     decline_error: str = wire.CALLBACK_DECLINED
     #: True: the QR code calls the success callback twice, as DingTalk sometimes does.
     qr_fires_twice: bool = False
-    #: 应用可见范围: names of the people whose in-app codes are accepted; ``None``: everybody's.
-    #: [application-visible-range]
+    #: 应用可见范围: names of the people whose in-app codes are accepted, and whose records can be
+    #: read; ``None``: everybody's. [application-visible-range]
     visible_to: set[str] | None = None
     #: In the headers of events. [basic-concepts-beta]
     unified_app_id: str = field(default_factory=lambda: str(uuid.uuid4()))

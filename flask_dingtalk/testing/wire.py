@@ -147,6 +147,7 @@ ERRCODE_CREDENTIALS_MISSING: Final = 40035
 ERRCODE_UNKNOWN_CODE: Final = 40078
 #: The person is outside the visible range, or the organisation has not authorised the application.
 ERRCODE_NOT_AUTHORISED: Final = 40079
+ERRCODE_OUT_OF_RANGE: Final = 50002
 ERRCODE_CODE_MISSING: Final = 41026
 #: Seen at `GETTOKEN_PATH`, not in the table.
 ERRCODE_CREDENTIALS_WRONG: Final = 40096

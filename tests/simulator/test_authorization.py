@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import parse_qs, urlsplit
+
 import pytest
 
 from .helpers import CALLBACK, Http, page_refusal
@@ -43,7 +45,6 @@ def test_required_parameters_are_checked(http: Http, name: str, value: str | Non
         pytest.param("scope", "openid profile", id="scope"),
         pytest.param("scope", "corpid openid", id="scope-order"),
         pytest.param("scope", "openid+corpid", id="scope-literal-plus"),
-        pytest.param("prompt", "none", id="prompt"),
         pytest.param("org_type", "all", id="org-type"),
     ],
 )
@@ -60,10 +61,28 @@ def test_repeated_parameter_is_refused(http: Http) -> None:
 
 
 def test_prompt_check_can_be_switched_off(http: Http) -> None:
-    """With requires_prompt=False, prompt may be missing or have any value."""
+    """With requires_prompt=False, prompt may be missing."""
     http.simulator.application.requires_prompt = False
     assert http.authorize(prompt=None).status_code == 200
-    assert http.authorize(prompt="login consent").status_code == 200
+
+
+def test_who_agreed_once_may_be_spared_the_consent_page(http: Http) -> None:
+    """With asks_for_consent_once; not in an organisation that has yet to be chosen."""
+    http.simulator.application.asks_for_consent_once = True
+    first = http.consent("zhang", state="one")
+    answer = http.authorize(state="two")
+    assert answer.status_code == 302
+    second = parse_qs(urlsplit(answer.headers["Location"]).query)
+    assert second["state"] == ["two"]
+    assert second["authCode"] != first["authCode"]
+    assert http.user_token(code=second["authCode"][0]).status_code == 200
+    assert http.authorize(scope="openid corpid").status_code == 200
+
+
+@pytest.mark.parametrize("prompt", ["login", "login consent", "none"])
+def test_any_prompt_does(http: Http, prompt: str) -> None:
+    """Only its absence is known to make a difference."""
+    assert http.authorize(prompt=prompt).status_code == 200
 
 
 def test_callback_has_no_state_if_none_was_sent(http: Http) -> None:

@@ -52,6 +52,15 @@ def test_external_contact_is_not_an_employee(http: Http) -> None:
     assert answer["errcode"] == 60121
 
 
+def test_a_record_outside_the_visible_range_is_refused(http: Http, own: str) -> None:
+    """The userid is told all the same."""
+    zhang = http.simulator.users["zhang"]
+    http.simulator.application.visible_to = {"li"}
+    assert http.oapi("/topapi/user/getbyunionid", unionid=zhang.union_id)["errcode"] == 0
+    answer = http.oapi("/topapi/v2/user/get", userid=zhang.memberships[own].user_id)
+    assert (answer["errcode"], answer["errmsg"]) == (50002, "请求的员工userid不在授权范围内")
+
+
 def test_people_of_other_organisations_are_not_found(http: Http) -> None:
     """A person of another organisation gets 60121."""
     union_id = http.simulator.users["wang"].union_id

@@ -48,7 +48,7 @@ def test_organisation_must_be_the_persons_own(http: Http, other: str, corp_id: s
     """An empty, unknown or foreign corpId is invalid."""
     http.simulator.in_app_user = "li"
     answer = request_code(http, corpId=other if corp_id == "other" else corp_id)
-    assert answer == {"errorMessage": "invalid corpid"}
+    assert answer == {"errorCode": 3, "errorMessage": "1002,corpId不合法"}
 
 
 @pytest.mark.parametrize(

@@ -437,7 +437,7 @@ def test_client_refuses_a_wrong_organisation(visitor_with: Callable[..., Visitor
     visitor = visitor_with(PHONE, user_agent=IN_CLIENT)
     visitor.site.ask_for_a_code(corpId="dingx")
     visitor.open()
-    error = {"errorMessage": "invalid corpid"}
+    error = {"errorCode": 3, "errorMessage": "1002,corpId不合法"}
     assert visitor.outcomes(2) == [("fail", error), ("catch", error)]
 
 
