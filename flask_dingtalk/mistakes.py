@@ -55,9 +55,9 @@ def warn_of_settings(app: Flask, settings: Settings) -> None:
     for name in _only_in_environment(app):
         app.logger.warning(
             "%s is in the environment, but app.config does not have it, so that it has no effect. "
-            "Hint: app.config.from_prefixed_env() reads FLASK_%s",
+            "Hint: app.config.from_prefixed_env(), called before DingTalk(app), reads FLASK_%s",
             name,
-            name,
+            name.removeprefix("FLASK_"),
         )
 
 
@@ -80,8 +80,8 @@ def _credentials_problem(settings: Settings) -> str | None:
 def _only_in_environment(app: Flask) -> Iterator[str]:
     for each in fields(Settings):
         name = PREFIX + each.name.upper()
-        if os.environ.get(name) and app.config.get(name) is None:
-            yield name
+        if app.config.get(name) is None:
+            yield from (given for given in (name, f"FLASK_{name}") if os.environ.get(given))
 
 
 def warn_of_redirect_uri(app: Flask) -> None:
@@ -154,10 +154,12 @@ def _open_views(app: Flask) -> Iterator[str]:
     """Yield the endpoints of views that are guarded only somewhere else than in their route."""
     reachable = {id(function) for view in app.view_functions.values() for function in _chain(view)}
     for endpoint, view in app.view_functions.items():
-        guarded = getattr(view, _GUARDED, None)
-        # A site may well mount a view twice, open and guarded.
-        if guarded is not None and not any(id(function) in reachable for function in guarded):
-            yield endpoint
+        for function in _chain(view):
+            guarded = getattr(function, _GUARDED, None)
+            # A site may well mount a view twice, open and guarded.
+            if isinstance(guarded, WeakSet) and not any(id(each) in reachable for each in guarded):
+                yield endpoint
+                break
 
 
 def _chain(view: Any) -> Iterator[Any]:

@@ -71,11 +71,12 @@ def test_an_environment_that_was_not_read_is_pointed_out(monkeypatch: pytest.Mon
         DingTalk(app)
 
 
+@pytest.mark.parametrize("prefix", ["", "FLASK_"])
 def test_a_rule_that_is_only_in_the_environment_is_a_warning(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    monkeypatch: pytest.MonkeyPatch, prefix: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Otherwise a site would be open to everybody without its developer knowing."""
-    monkeypatch.setenv("DINGTALK_ALLOWED_CORP_IDS", "ding1")
+    monkeypatch.setenv(f"{prefix}DINGTALK_ALLOWED_CORP_IDS", "ding1")
     DingTalk(new_app())
     (warning,) = warnings(caplog)
     assert "DINGTALK_ALLOWED_CORP_IDS is in the environment" in warning
@@ -231,6 +232,27 @@ def timed(view: Callable[..., Any]) -> Callable[..., Any]:
         return view(*args, **kwargs)
 
     return timing
+
+
+def test_a_guard_above_the_route_is_found_behind_other_decorators(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Frameworks wrap the view before they register it."""
+    app = new_app()
+    DingTalk(app)
+
+    def route(view: Callable[..., Any]) -> Callable[..., Any]:
+        app.add_url_rule("/salaries", "salaries", timed(view))
+        return view
+
+    @login_required
+    @route
+    def salaries() -> str:
+        return "all of them"
+
+    first_request(app)
+    (warning,) = warnings(caplog)
+    assert "'salaries' is open to everybody" in warning
 
 
 def test_guards_in_their_place_are_no_matter(caplog: pytest.LogCaptureFixture) -> None:
