@@ -32,7 +32,7 @@ from .api.models import DingTalkToken
 from .app_state import KeyRing, app_state, app_state_of, this_app
 from .codec import deflate, inflate, pack_token, unpack, unpack_token
 from .cookie_room import Fitting, fit, measure
-from .errors import StateSpent
+from .errors import InvalidState, StateSpent
 from .login import Login
 from .memory import Claim, Progress
 from .secret import Secret
@@ -389,9 +389,10 @@ def take(state: Secret | None, code: Secret | None) -> Attempt:
     if nonce not in states and not is_late:
         raise diagnosis.not_of_this_browser(target, opened.began_at, session_is_empty=not session)
     if is_late:
-        if nonce in states:
+        is_ours = nonce in states
+        if is_ours:
             _drop_state(nonce)
-        raise StateSpent(
+        raise (StateSpent if is_ours else InvalidState)(
             "a state that has expired",
             hint="it took longer than DINGTALK_STATE_LIFETIME; the visitor only has to sign in "
             "again",

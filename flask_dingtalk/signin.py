@@ -172,7 +172,9 @@ def _finish(returned: Returned, hooks: Iterable[LoginHook], way: _Way) -> Respon
             if session.current_login() is None:
                 raise
             # Signed in already: several tabs came back at once, or somebody went back and agreed
-            # again. They go on to the target, which this site sealed, and nothing is exchanged.
+            # again. They go on to the target, which this site sealed, and nothing is exchanged. For
+            # a state that may be another browser's, only by a redirect: a page that goes on by
+            # itself would send cookies with SameSite=Strict to where somebody else wants.
             if isinstance(error, StateNotKnown):
                 current_app.logger.info(
                     "DingTalk sign-in: the visitor is signed in already, and goes on | %s",

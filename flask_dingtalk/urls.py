@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 from flask import current_app, request, url_for
 from werkzeug.routing import BuildError
@@ -84,14 +84,17 @@ def login_at_home(asked: str | None) -> str | None:
     That is the host of the redirect URI, for somebody who opened this machine under another of its
     names (localhost, 127.0.0.1), or another host than ``SERVER_NAME``. A visitor is sent there
     once: if the request still names another host then, a proxy rewrites it. With a
-    ``DINGTALK_REDIRECT_URI`` on another machine that is so common that nobody is sent.
+    ``DINGTALK_REDIRECT_URI`` on another machine or port that is so common that nobody is sent.
     """
     uri = redirect_uri()
     here, home = urlsplit(request.host_url), urlsplit(uri)
-    if origin_of(request.host_url) == origin_of(uri) or _has(request.args, _AT_HOME):
-        return None
     hosts = (here.hostname or "", home.hostname or "")
-    if app_state().settings.redirect_uri is not None and not all(map(is_loopback, hosts)):
+    # Cookies do not tell ports apart.
+    if hosts[0] == hosts[1] or _has(request.args, _AT_HOME):
+        return None
+    if app_state().settings.redirect_uri is not None and not (
+        all(map(is_loopback, hosts)) and _port(here) == _port(home)
+    ):
         return None
     if request.headers.get("X-Forwarded-Host", "").lower() == home.netloc.lower():
         return None
@@ -121,6 +124,10 @@ def comes_from_trusted_origin() -> bool:
 def asks_for_redirect(query: Mapping[str, str]) -> bool:
     """Tell whether a sign-in is to go on to DingTalk at once."""
     return _has(query, _REDIRECTS)
+
+
+def _port(url: SplitResult) -> int:
+    return url.port or {"http": 80, "https": 443}[url.scheme]
 
 
 def _has(query: Mapping[str, str], parameters: Mapping[str, str]) -> bool:

@@ -303,6 +303,17 @@ def test_a_sign_in_that_took_too_long_goes_on_for_who_is_signed_in_by_then(
     assert response.headers["Refresh"] == "0; url=/%E6%8A%A5%E5%91%8A"
 
 
+def test_an_old_sign_in_of_another_browser_leads_nobody_anywhere(
+    app: Flask, member: FlaskClient, simulator: DingTalkSimulator, later: Later
+) -> None:
+    """A page that goes on by itself would be the site's own doing, and not a foreign link."""
+    state = start(app.test_client(), next="/report")
+    later(601)
+    response = come_back(member, state, simulator.authorization_code("wang"))
+    assert response.status_code == 400
+    assert "Refresh" not in response.headers
+
+
 def test_a_script_gets_no_other_answer_for_somebody_who_is_signed_in(
     client: FlaskClient, simulator: DingTalkSimulator
 ) -> None:

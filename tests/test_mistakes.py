@@ -376,9 +376,9 @@ def test_localhost_is_sent_to_the_host_of_the_redirect_uri_first(
 def test_a_visitor_is_sent_to_another_host_once(
     make_app: AppFactory, simulator: DingTalkSimulator, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A development proxy may write localhost where the browser says 127.0.0.1."""
+    """A proxy may write localhost where the browser says 127.0.0.1."""
     app = make_app(
-        DINGTALK_MEMBERS_ONLY=False, DINGTALK_REDIRECT_URI="http://127.0.0.1:5173/dingtalk/callback"
+        DINGTALK_MEMBERS_ONLY=False, DINGTALK_REDIRECT_URI="http://127.0.0.1:5000/dingtalk/callback"
     )
     client = app.test_client()
     behind = "http://localhost:5000"  # what the proxy makes of each address
@@ -410,7 +410,7 @@ def test_the_way_over_another_host_knows_where_the_site_is_mounted_there(
 ) -> None:
     """A proxy may have put the site below a path."""
     app = make_app(DINGTALK_REDIRECT_URI="http://127.0.0.1/portal/dingtalk/callback")
-    sent = app.test_client().get("/dingtalk/login?next=/report", base_url="http://localhost:5000")
+    sent = app.test_client().get("/dingtalk/login?next=/report", base_url="http://localhost")
     assert sent.location == "http://127.0.0.1/portal/dingtalk/login?next=/portal/report&host=home"
 
 
@@ -449,11 +449,12 @@ def test_hosts_that_share_the_session_cookie_sign_in_where_they_are(
     assert (location or "").startswith(simulator.url)
 
 
+@pytest.mark.parametrize("uri", [CALLBACK, "http://127.0.0.1:5173/dingtalk/callback"])
 def test_a_proxy_that_rewrites_the_host_is_no_matter_with_a_redirect_uri(
-    make_app: AppFactory, simulator: DingTalkSimulator, caplog: pytest.LogCaptureFixture
+    make_app: AppFactory, simulator: DingTalkSimulator, uri: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The browser is at the right host; only the app does not see it."""
-    app = make_app(DINGTALK_MEMBERS_ONLY=False, DINGTALK_REDIRECT_URI=CALLBACK)
+    app = make_app(DINGTALK_MEMBERS_ONLY=False, DINGTALK_REDIRECT_URI=uri)
     client = app.test_client()
     location = client.get("/dingtalk/login?next=/report").location or ""
     assert location.startswith(simulator.url)
