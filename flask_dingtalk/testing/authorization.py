@@ -11,6 +11,7 @@ from urllib.parse import SplitResult, quote, urlencode, urlsplit
 from werkzeug.datastructures import MultiDict
 
 from ..api import wire
+from . import wire as testing_wire
 from .loopback import LOOPBACK_HOSTS
 from .people import Application, Organisation, Person
 from .world import World
@@ -62,7 +63,12 @@ class AuthorizationRequest:
         redirect_uri = args[wire.REDIRECT_URI]
         if not is_registered_redirect_url(redirect_uri, application.redirect_urls):
             registered = "\n".join(application.redirect_urls) or "–"
-            raise Refused("redirect_uri", sent=redirect_uri, registered=registered)
+            raise Refused(
+                "redirect_uri",
+                said=testing_wire.REDIRECT_URI_REFUSED,
+                sent=redirect_uri,
+                registered=registered,
+            )
         _check_value(args, wire.RESPONSE_TYPE, (wire.RESPONSE_TYPE_CODE,))
         _check_value(args, wire.SCOPE, (wire.SCOPE_OPENID, wire.SCOPE_OPENID_CORPID))
         wants_corp = args[wire.SCOPE] == wire.SCOPE_OPENID_CORPID

@@ -1,18 +1,23 @@
 """Renders pages in the browser's language under a strict policy, and serves scripts."""
 
+import re
 import secrets
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from jinja2 import Environment, FileSystemLoader
+from markupsafe import Markup
 from werkzeug.wrappers import Request, Response
 
 from ..messages import Language
 from ..responses import accepted_language
 from .texts import text
 from .world import World
+
+_CHINESE: Final = re.compile("[\u3400-\u9fff]")
+_LATIN: Final = re.compile("[A-Za-z]")
 
 
 @cache
@@ -33,6 +38,34 @@ def script(name: str) -> Response:
     response.headers["Access-Control-Allow-Origin"] = "*"
     response.headers["X-Content-Type-Options"] = "nosniff"
     return response
+
+
+class Texts:
+    """What templates call ``say``: the texts of a page, in one language."""
+
+    def __init__(self, language: Language, app: str) -> None:
+        self._language = language
+        self._app = app
+
+    def __call__(self, key: str, **values: str) -> Markup:
+        """Return a text; names in it are marked with their language."""
+        names = {name: self.named(value) for name, value in ({"app": self._app} | values).items()}
+        # Our own text; the names in it are escaped.
+        return Markup(text(key, self._language)).format(**names)  # noqa: S704
+
+    def named(self, name: str) -> Markup:
+        """Return a name as markup, which says where it is in another language than the page.
+
+        It may also be written from right to left, so it is kept apart from what is around it.
+        """
+        if isinstance(name, Markup):
+            return name
+        markup = Markup("<bdi>{}</bdi>")
+        if self._language == "en" and _CHINESE.search(name):
+            markup = Markup('<bdi lang="zh-CN">{}</bdi>')
+        elif self._language == "zh" and _LATIN.search(name) and not _CHINESE.search(name):
+            markup = Markup('<bdi lang="en">{}</bdi>')
+        return markup.format(name)
 
 
 class Renderer:
@@ -74,7 +107,7 @@ class Renderer:
             _templates()
             .get_template(template)
             .render(
-                say=self.translator(request),
+                say=Texts(self.language(request), self._world.application.name),
                 language=self.language(request),
                 nonce=nonce,
                 world=self._world,

@@ -13,7 +13,7 @@ _TEXTS: Final[Mapping[str, Text]] = {
     ),
     "comma": Text(", ", "、"),
     "login.title": Text("Sign in to {app}", "登录 {app}"),
-    "login.lead": Text("Choose a demo account", "请选择一个演示账号"),
+    "login.lead": Text("Choose a demo account", "请选择演示账号"),
     "login.exclusive": Text("Accounts of {organisation}", "{organisation}的专属账号"),
     "login.none": Text("There are no accounts here.", "暂无可用账号。"),
     "login.outside": Text("no organisation", "未加入任何组织"),
@@ -41,7 +41,7 @@ _TEXTS: Final[Mapping[str, Text]] = {
     "consent.mobile": Text("Mobile", "手机号"),
     "consent.organisation": Text("On behalf of", "选择组织"),
     "consent.agree": Text("Agree", "同意"),
-    "consent.decline": Text("Decline", "拒绝"),
+    "consent.decline": Text("Decline", "取消"),
     "logged_out.title": Text("Signed out", "已退出登录"),
     "logged_out.why": Text(
         "This browser is no longer signed in to the simulator.",
@@ -51,7 +51,7 @@ _TEXTS: Final[Mapping[str, Text]] = {
     "index.lead": Text(
         "{app} uses this simulator instead of the real DingTalk. Open your site and click its"
         " sign-in link.",
-        "{app} 使用此模拟器代替真实的钉钉。请打开您的网站并点击登录。",
+        "{app} 正在使用本模拟器，而不是真实的钉钉。请打开您的网站，点击登录。",
     ),
     "index.people": Text("People", "人员"),
     "index.organisations": Text("Organisations", "组织"),
@@ -73,14 +73,15 @@ _TEXTS: Final[Mapping[str, Text]] = {
     "qr.renew": Text("Show a new one", "刷新二维码"),
     "qr.back": Text("Back to the code", "返回二维码"),
     "qr.confirm": Text("Sign in to {app}?", "确认登录 {app}？"),
-    "qr.phone": Text("{name}’s phone", "{name}的手机"),
+    "qr.phone": Text("{name}'s phone", "{name}的手机"),
     "qr.as": Text("On behalf of {organisation}", "登录组织：{organisation}"),
     "qr.agreed": Text("Confirmed on the phone", "已在手机上确认"),
-    "qr.declined": Text("Declined on the phone", "已在手机上拒绝"),
+    "qr.declined": Text("Declined on the phone", "已在手机上取消"),
     "qr.origin": Text(
         "Scanning has no effect: the page is at {sent}, but its redirect_uri is at {expected}.",
         "扫码不会生效：当前页面（{sent}）与 redirect_uri（{expected}）不同源。",
     ),
+    "fact.said": Text("On DingTalk's own page", "钉钉页面的提示"),
     "fact.sent": Text("In the link", "链接中的值"),
     "fact.registered": Text("Registered", "已登记"),
     "fact.expected": Text("DingTalk accepts", "钉钉支持的值"),
@@ -115,7 +116,7 @@ _TEXTS: Final[Mapping[str, Text]] = {
         "{name} 还没有发布过版本，请在开发者后台的“版本管理与发布”中发布。",
     ),
     "refused.redirect_uri.title": Text(
-        "The redirect URL is not registered (redirect_uri参数错误)",
+        "The redirect URL is not registered",
         "redirect_uri参数错误",
     ),
     "refused.redirect_uri.why": Text(
@@ -171,5 +172,6 @@ _TEXTS: Final[Mapping[str, Text]] = {
 
 
 def text(key: str, language: Language, **values: str) -> str:
-    """Return a text in one language with its placeholders filled in."""
-    return _TEXTS[key].in_(language).format(**values)
+    """Return a text in one language with its placeholders filled in, if there are values."""
+    said = _TEXTS[key].in_(language)
+    return said.format(**values) if values else said

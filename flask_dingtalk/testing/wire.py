@@ -22,6 +22,8 @@ QR_NOT_IN_ORGANISATION: Final = 11055
 QR_UNKNOWN_APPLICATION: Final = 900103
 #: redirect_uri未授权. [server-api-error-codes-1]
 QR_REDIRECT_URI_NOT_REGISTERED: Final = 50001
+#: What the sign-in page says of such a link.
+REDIRECT_URI_REFUSED: Final = "redirect_uri参数错误"
 
 # --- Calls as the user [dingtalk-retrieve-user-information] --------------------------------------
 
