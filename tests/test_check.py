@@ -437,6 +437,43 @@ def test_routes_that_are_not_mounted_fail(simulator: DingTalkSimulator) -> None:
     assert "not registered" in failures(check(app))["redirect URL to register"]
 
 
+# --- The store -----------------------------------------------------------------------------------
+
+
+def test_a_store_that_can_be_written_passes(
+    sound_app: Callable[..., Flask], store_url: str, redis_port: int
+) -> None:
+    """Nothing stays in it; one that forgets under pressure is a warning."""
+    import redis
+
+    found = check(sound_app(DINGTALK_STORE=store_url), "--offline")
+    assert found["store"]["verdict"] == "ok"
+    assert found["maxmemory-policy of the store"]["verdict"] == "ok"
+    with redis.Redis(port=redis_port, db=1) as connection:
+        assert not connection.keys()
+        connection.config_set("maxmemory", "100mb")
+        connection.config_set("maxmemory-policy", "allkeys-lru")
+        try:
+            found = check(sound_app(DINGTALK_STORE=store_url), "--offline")
+        finally:
+            connection.config_set("maxmemory-policy", "noeviction")
+            connection.config_set("maxmemory", "0")
+    policy = found["maxmemory-policy of the store"]
+    assert (policy["verdict"], policy["value"]) == ("warning", "allkeys-lru")
+
+
+def test_a_store_that_nobody_answers_for_fails(sound_app: Callable[..., Flask]) -> None:
+    """Without its password in the output."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"redis://somebody:hidden-word@127.0.0.1:{free.getsockname()[1]}/0"
+        app = sound_app(DINGTALK_STORE=url)
+        assert failures(check(app, "--offline")).keys() == {"store"}
+    output = app.test_cli_runner().invoke(args=["dingtalk", "check", "--offline"]).output
+    assert "hidden-word" not in output
+    assert "redis://****@127.0.0.1" in output
+
+
 # --- The app does not load -----------------------------------------------------------------------
 
 

@@ -20,6 +20,7 @@ from .site import (
     secret_key_findings,
     settings_findings,
 )
+from .store import store_findings
 
 _PACKAGE = Path(__file__).parents[1]
 
@@ -49,6 +50,7 @@ def examine(
     findings += about_url
     findings += secret_key_findings(app)
     findings += cookie_findings(app, url or "http://127.0.0.1/")
+    findings += store_findings(state)
     if not offline:
         findings += dingtalk_findings(settings, url, union_id=union_id, signs_in=invite is not None)
         if invite is not None and url is not None:

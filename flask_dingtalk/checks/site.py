@@ -54,6 +54,8 @@ def settings_findings(app: Flask, settings: Settings) -> Iterator[Finding]:
         is_given = app.config.get(name) is not None
         # A field without a repr holds a secret.
         shown = _shown(value) if each.repr else _masked(value)
+        if name == "DINGTALK_STORE" and value is not None:
+            shown = _without_password(value)
         if not is_given and each.default is not MISSING and value == each.default:
             shown += " (default)"
         elif not is_given:
@@ -73,6 +75,17 @@ def _shown(value: Any) -> str:
 
 def _masked(value: Any) -> str:
     return "not set" if value is None else f"**** ({len(str(value))} characters)"
+
+
+def _without_password(url: str) -> str:
+    """Return the address of a store without what may be a password, also one in its query."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return _masked(url)
+    user = "****@" if "@" in parts.netloc else ""
+    query = "?****" if parts.query else ""
+    return f"{parts.scheme}://{user}{parts.netloc.rpartition('@')[2]}{parts.path}{query}"
 
 
 def _judged(name: str, shown: str, settings: Settings) -> Finding:

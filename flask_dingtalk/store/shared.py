@@ -32,7 +32,8 @@ class Store:
     """
 
     def __init__(self, link: Link, keys: Keys, settings: Settings, local: Memory) -> None:
-        self._link = link
+        #: The way to the server.
+        self.link = link
         self._keys = keys
         self._settings = settings
         self._local = local
@@ -60,7 +61,7 @@ class Store:
     def after_fork(self) -> Store:
         """Return the store of a forked process, with separate connections."""
         return Store(
-            self._link.after_fork(),
+            self.link.after_fork(),
             self._keys.after_fork(),
             self._settings,
             self._local.after_fork(),
