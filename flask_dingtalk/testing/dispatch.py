@@ -16,6 +16,7 @@ from ..api import wire
 from . import new_api, old_api
 from . import wire as testing_wire
 from .authorization import Refused
+from .console import Console
 from .faults import Fault, Faults, Host
 from .grants import Grants
 from .limits import Limits
@@ -71,7 +72,7 @@ def _url_map(endpoints: tuple[tuple[str, str, str], ...]) -> Map:
 class Dispatcher:
     """Answers all requests, one at a time."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, console: Console) -> None:
         self._world = world
         self.gateway = Gateway(world)
         self.grants = Grants(world)
@@ -80,7 +81,7 @@ class Dispatcher:
         self.calls: list[Call] = []
         self.page_visits: list[PageVisit] = []
         self.connections = 0
-        self._pages = LoginPages(world, self.grants)
+        self._pages = LoginPages(world, self.grants, console.endpoints)
         self._new_api = new_api.NewApi(world, self.grants, self.gateway)
         self._old_api = old_api.OldApi(world, self.grants)
         self._host_of: dict[str, Host] = {}
@@ -95,6 +96,11 @@ class Dispatcher:
                 self._host_of[name] = host
                 endpoints_of_all.append((name, method, path))
         self._routes = _url_map(tuple(endpoints_of_all)).bind("localhost")
+
+    @property
+    def endpoints(self) -> tuple[str, ...]:
+        """The short names of all endpoints."""
+        return tuple(self._host_of)
 
     def endpoint(self, name_or_path: str) -> str:
         """Return the short name of an endpoint; the text of `ValueError` lists all of them."""
@@ -172,6 +178,9 @@ class Dispatcher:
         response: Response | None,
     ) -> None:
         status = None if response is None else response.status_code
+        if name == "console/calls":
+            # The console's own page asks for it all the time.
+            return
         if host == "pages":
             self.page_visits.append(PageVisit(name, request.method, status))
             return

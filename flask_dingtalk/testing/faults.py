@@ -55,6 +55,16 @@ class Fault:
                 " or a refusal with status, code and message."
             )
 
+    @property
+    def kind(self) -> str:
+        """The name of its kind: that of the argument which asked for it."""
+        if self.throttled:
+            return "ban" if self.throttled in ("ban", "ban-page") else "throttled"
+        for name in ("timeout", "reset", "nonsense", "body"):
+            if getattr(self, name):
+                return name
+        return "status"
+
     def response(self, host: Host, endpoint: str) -> Response:
         """Return the response, or raise `LeaveUnanswered` or `ResetConnection`."""
         if self.timeout:
@@ -120,6 +130,10 @@ class Faults:
     def clear(self) -> None:
         """Forget the failures that have not happened yet."""
         self._waiting.clear()
+
+    def waiting(self) -> dict[str, list[Fault]]:
+        """Return the failures that have not happened yet, by endpoint."""
+        return {endpoint: list(faults) for endpoint, faults in self._waiting.items() if faults}
 
     def take(self, endpoint: str) -> Fault | None:
         """Return the failure for this call, if there is one, and count it."""

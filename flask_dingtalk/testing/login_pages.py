@@ -35,7 +35,12 @@ COOKIE: Final = "dingtalk_simulator_{port}"
 class LoginPages:
     """Answers with pages. The caller holds the world's lock."""
 
-    def __init__(self, world: World, grants: Grants) -> None:
+    def __init__(
+        self,
+        world: World,
+        grants: Grants,
+        further: Mapping[str, tuple[HTTPMethod, str, Callable[..., Response]]],
+    ) -> None:
         self._world = world
         self._grants = grants
         self._renderer = Renderer(world)
@@ -51,11 +56,11 @@ class LoginPages:
             "consent": (HTTPMethod.POST, "/oauth2/consent", self._consent),
             "logout": (HTTPMethod.GET, "/oauth2/logout", self._logout),
             "avatar": (HTTPMethod.GET, "/media/<name>", self._avatar),
-            "index": (HTTPMethod.GET, "/", self._index),
             "phone": (HTTPMethod.GET, "/oauth2/phone", self._phone),
             "phone/choose": (HTTPMethod.POST, "/oauth2/phone", self._choose_phone),
             **QrCode(world, grants, self._renderer).endpoints,
             **InApp(world, grants).endpoints,
+            **further,
         }
 
     def answer(self, name: str, request: Request, arguments: Mapping[str, Any]) -> Response:
@@ -193,10 +198,6 @@ class LoginPages:
                     headers={"Cache-Control": "public, max-age=86400"},
                 )
         raise Refused("page", status=404)
-
-    def _index(self, request: Request) -> Response:
-        # Not _page(): browsers send no cookie to this path, and a new one would log them out.
-        return self._renderer.page(request, "index.html")
 
     def _phone(self, request: Request) -> Response:
         return self._page(request, "phone.html")

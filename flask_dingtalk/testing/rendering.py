@@ -95,12 +95,13 @@ class Renderer:
         *,
         redirects_to_site: bool = False,
         framed: bool = False,
+        scripted: bool = False,
         **context: Any,
     ) -> Response:
         """Render a template.
 
         `redirects_to_site` is for a page whose form leads back to the site, `framed` for a page in
-        a frame of the site.
+        a frame of the site, `scripted` for one whose script asks the simulator.
         """
         nonce = secrets.token_urlsafe(16)
         markup = (
@@ -122,6 +123,8 @@ class Renderer:
         )
         # Any site may frame the QR code, so that a page at the wrong origin gets to see the hint.
         policy += f"script-src 'nonce-{nonce}'" if framed else "frame-ancestors 'none'"
+        if scripted:
+            policy += f"; script-src 'nonce-{nonce}'; connect-src 'self'"
         if not redirects_to_site:
             # Chromium applies form-action to all redirects that follow, also to those of the site.
             policy += "; form-action 'self'"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from ..api import wire
 from . import SimulatorError
 from .authorization import AUTHORIZE_PATH
+from .console import Console
 from .deliveries import Deliveries
 from .dispatch import Call, Dispatcher, PageVisit
 from .events import Attempt, Delivery, Happening, fields_of
@@ -43,7 +44,7 @@ class DingTalkSimulator(World):
         super().__init__()
         self._address = (host, port)
         self._server: LoopbackServer | None = None
-        self._dispatcher = Dispatcher(self)
+        self._dispatcher = Dispatcher(self, Console(self))
         self._deliveries = Deliveries(self, self._dispatcher.gateway)
         self._announce = self._tell_subscribers
 
@@ -303,6 +304,17 @@ class DingTalkSimulator(World):
         name = self._dispatcher.endpoint(endpoint)
         with self.lock:
             self._dispatcher.faults.add(name, fault)
+
+    @property
+    def endpoints(self) -> tuple[str, ...]:
+        """The short names of all endpoints, for `fail` and `limit`."""
+        return self._dispatcher.endpoints
+
+    @property
+    def failures(self) -> dict[str, list[Fault]]:
+        """The failures that have not happened yet, by endpoint."""
+        with self.lock:
+            return self._dispatcher.faults.waiting()
 
     def clear_failures(self) -> None:
         """Forget the failures that have not happened yet."""

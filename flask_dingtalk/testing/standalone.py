@@ -52,6 +52,8 @@ def lasting_simulator(port: int) -> DingTalkSimulator:
     simulator = DingTalkSimulator(port)
     simulator.application.client_id = f"ding{text_from_seed('client id', length=16).lower()}"
     simulator.application.client_secret = text_from_seed("client secret", length=64)
+    simulator.application.event_token = text_from_seed("event token", length=16)
+    simulator.application.event_aes_key = text_from_seed("event key", length=43)
     return simulator
 
 
