@@ -28,11 +28,11 @@ help:
 demo: $(VENV)/.demo
 	$(BIN)/python -m examples $(PORT)
 
-test: $(VENV)/.test $(JSAPI)/dingtalk.open.js system-packages
+test: $(VENV)/.ecosystem $(JSAPI)/dingtalk.open.js system-packages
 	$(BIN)/pytest $(or $(ARGS),$(PARALLEL) --cov --cov-report=term-missing)
 
 test-fast: $(VENV)/.test
-	$(BIN)/pytest $(PARALLEL) -m "not browser and not redis and not npm and not docs and not slow" $(ARGS)
+	$(BIN)/pytest $(PARALLEL) -m "not browser and not redis and not npm and not docs and not slow" --ignore tests/ecosystem $(ARGS)
 
 SCRIPTS := $(addprefix .ci/,run oldest other-pythons wheel) $(wildcard tools/*)
 check: $(VENV)/.check
@@ -69,6 +69,10 @@ $(VENV)/.demo: $(VENV)/.created setup.py
 
 $(VENV)/.test: $(VENV)/.created setup.py
 	$(BIN)/pip install --quiet --editable '.[test]'
+	touch $@
+
+$(VENV)/.ecosystem: $(VENV)/.test
+	$(BIN)/pip install --quiet --editable '.[test,ecosystem]'
 	touch $@
 
 $(VENV)/.check: $(VENV)/.test

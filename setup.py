@@ -58,7 +58,7 @@ setup(
         "stream": ["dingtalk-stream>=0.24.3"],
         # For DINGTALK_STORE.
         "redis": ["redis>=5"],
-        # What the suite needs; the shipped tests run with it alone.
+        # What the suite needs, all but tests/ecosystem.
         "test": [
             "alibabacloud-dingtalk",
             "APIFlask",
@@ -84,6 +84,26 @@ setup(
             "sentry-sdk",
             "time-machine",
             "trustme",
+        ],
+        # The extensions, servers and trackers that tests/ecosystem looks at, beside those above.
+        "ecosystem": [
+            "a2wsgi",
+            "Flask-Admin",
+            "Flask-AppBuilder>=5",
+            "Flask-Caching",
+            "flask-cors",
+            "Flask-Limiter",
+            "flask-openapi3",
+            "flask-restx",
+            "flask-sock",
+            "Flask-SocketIO",
+            "Flask-SQLAlchemy",
+            "gevent",
+            "hypercorn",
+            "opentelemetry-instrumentation-flask",
+            "opentelemetry-sdk",
+            "uvicorn",
+            "waitress",
         ],
         # Pinned, so that a new release of a tool does not fail a change that did not cause it.
         "check": [

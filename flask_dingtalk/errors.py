@@ -108,6 +108,11 @@ class DingTalkError(HTTPException):
         return self.message
 
     @property
+    def data(self) -> dict[str, Any]:
+        """The JSON answer, under the name by which Flask-RESTX and Flask-RESTful look for it."""
+        return {"error": self.error_code, "message": self.message}
+
+    @property
     def log_message(self) -> str:
         """What the log says: what happened, what DingTalk said, and what to do about it."""
         said = [self.detail or text_of(self.error_code).title.en]
@@ -137,7 +142,7 @@ class DingTalkError(HTTPException):
         environ = getattr(environ, "environ", environ) or {"REQUEST_METHOD": "GET"}
         if wants_page(environ):
             return self._page(environ)
-        response = json_response(self._json(), self.code or 500)
+        response = json_response(self.data, self.code or 500)
         response.headers["Vary"] = "Accept, Accept-Language"
         response.headers["Cache-Control"] = "no-store"
         return response
@@ -158,9 +163,6 @@ class DingTalkError(HTTPException):
     def _retry(self) -> Text | None:
         """Return what the page's link says; ``None`` leaves that to the page."""
         return None
-
-    def _json(self) -> dict[str, Any]:
-        return {"error": self.error_code, "message": self.message}
 
 
 class InvalidState(DingTalkError):
@@ -242,9 +244,11 @@ class LoginRequired(DingTalkError):
         super().__init__(detail, **facts)
         self.login_url = login_url
 
-    def _json(self) -> dict[str, Any]:
+    @property
+    def data(self) -> dict[str, Any]:
+        """The JSON answer, with ``login_url``."""
         login_url = self.login_url or self.retry_url
-        return super()._json() | ({"login_url": login_url} if login_url else {})
+        return super().data | ({"login_url": login_url} if login_url else {})
 
 
 class OrganisationNotAllowed(DingTalkError):

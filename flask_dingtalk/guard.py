@@ -9,11 +9,11 @@ from typing import Any, Final, ParamSpec, TypeVar, cast, overload
 
 from flask import Blueprint, Flask, Response, current_app, has_request_context, request
 
-from . import policy, session
+from . import page_cache, policy, session
 from .api.models import AnonymousUser, DingTalkUser, UserProxy
 from .errors import DingTalkError, FieldNotKept, NotPermitted, OrganisationNotAllowed
 from .mistakes import note_guarded
-from .responses import is_navigation, json_response
+from .responses import is_navigation, is_websocket, json_response
 from .revalidation import still_signed_in
 from .signin import warming_up
 from .urls import current_url, is_in_app, login_url, login_url_for_scripts
@@ -95,19 +95,39 @@ class Guard:
 
             @wraps(view)
             async def guarded_async(*args: Any, **kwargs: Any) -> Any:
-                refusal = self.refusal()
-                return await view(*args, **kwargs) if refusal is None else refusal
+                if page_cache.EXTENSION_KEY in current_app.extensions:
+                    page_cache.refuse_to_keep_an_async_view(guarded_async)
+                refused = self._refused()
+                return await view(*args, **kwargs) if refused is None else refused
 
             note_guarded(view, guarded_async)
             return cast(View, guarded_async)
 
         @wraps(view)
         def guarded(*args: Any, **kwargs: Any) -> Any:
-            refusal = self.refusal()
-            return view(*args, **kwargs) if refusal is None else refusal
+            refused = self._refused()
+            return view(*args, **kwargs) if refused is None else refused
 
         note_guarded(view, guarded)
         return cast(View, guarded)
+
+    def _refused(self) -> Any:
+        """Return what the guarded function returns instead of calling the view, or ``None``."""
+        event = getattr(request, "event", None)
+        if event is None or not hasattr(request, "namespace"):
+            return self.refusal()
+        # A handler of Flask-SocketIO. There is no response; what it returns goes to the client's
+        # callback. Only False refuses a connection, and an exception leaves it half open.
+        content = self._refusal_of_an_event()
+        if content is not None and event["message"] == "connect":
+            return False
+        return content
+
+    def _refusal_of_an_event(self) -> dict[str, Any] | None:
+        try:
+            return None if self.refusal() is None else _login_required()
+        except DingTalkError as error:
+            return error.data
 
     def refusal(self) -> Response | None:
         """Return the response for an anonymous visitor, or ``None`` to let the request through.
@@ -115,6 +135,11 @@ class Guard:
         Raises ``OrganisationNotAllowed`` or ``NotPermitted`` for somebody who is signed in but not
         admitted.
         """
+        if page_cache.EXTENSION_KEY in current_app.extensions:
+            page_cache.refuse_to_keep_a_guard()
+        if is_websocket(request.environ):
+            # It lasts, and its handler may ask for every message.
+            session.read_again()
         login = session.current_login()
         if login is not None:
             login = still_signed_in(login)
@@ -235,7 +260,10 @@ def _sign_in_first() -> Response:
 
 def sign_in_by_navigation() -> Response:
     """Return the 401 that tells a script where to send its visitor to sign in."""
-    content = {"error": "login_required", "login_url": login_url_for_scripts()}
-    answer = json_response(content, 401, current_app.response_class)
+    answer = json_response(_login_required(), 401, current_app.response_class)
     answer.headers["Cache-Control"] = "no-store"
     return answer
+
+
+def _login_required() -> dict[str, Any]:
+    return {"error": "login_required", "login_url": login_url_for_scripts()}

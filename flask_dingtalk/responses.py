@@ -102,6 +102,8 @@ def wants_page(environ: WSGIEnvironment) -> bool:
     # Android web views put the name of their app here.
     if environ.get("HTTP_X_REQUESTED_WITH", "").lower() == "xmlhttprequest":
         return False
+    if is_websocket(environ):
+        return False
     accept = environ.get("HTTP_ACCEPT", "")
     # What browsers send. Every guarded page of a visitor comes by here: do not parse it.
     if not accept or accept.startswith("text/html,"):
@@ -110,6 +112,11 @@ def wants_page(environ: WSGIEnvironment) -> bool:
     named = [quality for name, quality in accepted if _without_parameters(name) == "text/html"]
     # RFC 9110, section 12.5.1.
     return bool(named) and 0 < max(named) >= accepted["application/json"]
+
+
+def is_websocket(environ: WSGIEnvironment) -> bool:
+    """Tell whether this request is the handshake of a websocket (RFC 6455, section 4.1)."""
+    return "websocket" in environ.get("HTTP_UPGRADE", "").lower()
 
 
 def accepted_language(environ: WSGIEnvironment) -> Language:

@@ -26,7 +26,7 @@ from flask import (
 )
 from flask.sessions import SecureCookieSessionInterface
 
-from . import diagnosis
+from . import diagnosis, page_cache
 from .api import wire
 from .api.models import DingTalkToken
 from .app_state import KeyRing, app_state, app_state_of, this_app
@@ -53,6 +53,8 @@ KEYS: Final = (LOGIN_KEY, STATES_KEY, PROGRESS_KEY, TARGETS_KEY)
 #: Sign-ins remembered in one browser; the oldest is forgotten first.
 _MAX_STATES: Final = 5
 _CACHE_KEY: Final = "flask_dingtalk.login"
+#: The request that read it.
+_READER_KEY: Final = "flask_dingtalk.reader"
 #: Seconds.
 _RENEW_EARLY: Final = 60
 #: Functions that run a site's code after the response may have been sent.
@@ -92,18 +94,33 @@ def current_login() -> Login | None:
     """Return the login of this request; opens it once and does not save the session.
 
     A login that has ended, or that is older than ``DINGTALK_SIGN_IN_LIFETIME``, does not count.
+    Raises ``RuntimeError`` where Flask-Caching would keep for others what depends on this person.
     """
     text = session.get(LOGIN_KEY)
     if not isinstance(text, str):
         return None
     app = this_app()
+    environ = request.environ
+    # Flask-SocketIO handles each event of a connection in a new request, but all of them with the
+    # environ of the handshake.
+    reader = environ.get("werkzeug.request")
+    if environ.get(_READER_KEY) is not reader:
+        environ[_READER_KEY] = reader
+        environ.pop(_CACHE_KEY, None)
     # Keyed by app and sealed text: one WSGI environ may pass through several apps, and the session
     # can change in mid-request.
-    cached = request.environ.get(_CACHE_KEY)
+    cached = environ.get(_CACHE_KEY)
     if cached is None or cached[0] is not app or cached[1] != text:
-        cached = request.environ[_CACHE_KEY] = (app, text, _read(app, text))
+        cached = environ[_CACHE_KEY] = (app, text, _read(app, text))
     login: Login | None = cached[2]
+    if login is not None and page_cache.EXTENSION_KEY in app.extensions:
+        page_cache.refuse_to_keep(login.user.union_id)
     return login
+
+
+def read_again() -> None:
+    """Have the next ``current_login`` find out what happened since the last one."""
+    request.environ.pop(_CACHE_KEY, None)
 
 
 def has_unreadable_login() -> bool:

@@ -55,6 +55,8 @@ WAYS_IN_CHINESE: Final = ROOT / "docs" / "ways-in.zh-CN.md"
 WAYS_IN_PAGES: Final = [pytest.param(WAYS_IN, id="en"), pytest.param(WAYS_IN_CHINESE, id="zh")]
 EVENTS: Final = ROOT / "docs" / "events.md"
 EVENTS_CHINESE: Final = ROOT / "docs" / "events.zh-CN.md"
+ECOSYSTEM: Final = ROOT / "docs" / "ecosystem.md"
+ECOSYSTEM_CHINESE: Final = ROOT / "docs" / "ecosystem.zh-CN.md"
 #: Pages of documented sites that show a QR code without a sign-in.
 OPEN_PAGES: Final = ("/welcome", "/with-nonce")
 #: Views of documented sites that are exempt from a guard.
@@ -108,6 +110,8 @@ def _parameters(chosen: Callable[[Snippet], bool]) -> list[object]:
     return [
         pytest.param(snippet, id=snippet.id)
         for page in PAGES
+        # Their code is run by tests/ecosystem.
+        if page not in (ECOSYSTEM, ECOSYSTEM_CHINESE)
         for snippet in _snippets(page, "python")
         if chosen(snippet)
     ]
@@ -290,6 +294,7 @@ def test_the_quoted_log_line_is_what_is_logged(
         pytest.param((ENGLISH, CHINESE), id="readme"),
         pytest.param((WAYS_IN, WAYS_IN_CHINESE), id="ways-in"),
         pytest.param((EVENTS, EVENTS_CHINESE), id="events"),
+        pytest.param((ECOSYSTEM, ECOSYSTEM_CHINESE), id="ecosystem"),
     ],
 )
 def test_both_languages_show_the_same_code(pages: tuple[Path, Path]) -> None:
@@ -507,6 +512,7 @@ LANGUAGES: Final = [
     pytest.param((MEMBERS, MEMBERS_CHINESE), id="members"),
     pytest.param((MISTAKES, MISTAKES_CHINESE), id="mistakes"),
     pytest.param((WAYS_IN, WAYS_IN_CHINESE), id="ways-in"),
+    pytest.param((ECOSYSTEM, ECOSYSTEM_CHINESE), id="ecosystem"),
     pytest.param((ROOT / "docs" / "check.md", ROOT / "docs" / "check.zh-CN.md"), id="check"),
     pytest.param((EVENTS, EVENTS_CHINESE), id="events"),
 ]
@@ -528,6 +534,7 @@ def test_both_languages_of_a_page_have_the_same_numbers(pages: tuple[Path, Path]
         pytest.param((MISTAKES, MISTAKES_CHINESE), id="mistakes"),
         pytest.param((WAYS_IN, WAYS_IN_CHINESE), id="ways-in"),
         pytest.param((EVENTS, EVENTS_CHINESE), id="events"),
+        pytest.param((ECOSYSTEM, ECOSYSTEM_CHINESE), id="ecosystem"),
     ],
 )
 def test_both_languages_of_a_page_have_the_same_names(pages: tuple[Path, Path]) -> None:

@@ -1,0 +1,1 @@
+"""Beside other extensions, under servers, and watched by trackers: docs/ecosystem.md."""
