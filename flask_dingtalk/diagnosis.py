@@ -64,7 +64,7 @@ def not_of_this_browser(
 
 
 def _cause(began_at: str | None, *, session_is_empty: bool) -> tuple[str, str]:
-    here = origin_of(request.host_url)
+    here = origin_of(request.host_url) or "a host that cannot be read"
     if began_at is not None and began_at != here:
         return (
             f"the sign-in began at {began_at} and came back to {here}, where its session cookie is "

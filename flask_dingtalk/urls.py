@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import SplitResult, quote, urlsplit
 
 from flask import current_app, request, url_for
+from werkzeug.exceptions import BadRequest
 from werkzeug.routing import BuildError
 
 from .api import wire
@@ -22,7 +24,8 @@ _AT_HOME: Final = {"host": "home"}
 _OWN_ROUTES: Final = ("login", "callback", "logout", "in_app", "renew_state", "events")
 #: What may stand in a path unencoded (RFC 3986, section 3.3).
 _PATH_CHARACTERS: Final = "/:@!$'()*,;~"
-_MAX_LOGGED_LENGTH: Final = 200
+#: A host as people name it, with the underscores that Werkzeug does not take for one.
+_ALMOST_A_HOST: Final = re.compile(r"[\w.-]{1,253}(:[0-9]{1,5})?", re.ASCII)
 
 
 def route(name: str, **values: Any) -> str:
@@ -62,12 +65,14 @@ def login_url_for_scripts() -> str:
 def redirect_uri() -> str:
     """Return where DingTalk is to send the visitor of this request back to.
 
-    Raises ``ConfigurationError`` if neither a setting nor the request tells the site's host, and
-    what ``route`` raises.
+    Raises ``ConfigurationError`` if neither a setting nor the request tells the site's host,
+    ``BadRequest`` if the request names none at all, and what ``route`` raises.
     """
     uri = app_state().settings.redirect_uri or route("callback", _external=True)
     if origin_of(uri) is None:
-        host = request.environ.get("HTTP_HOST", "")[:_MAX_LOGGED_LENGTH]
+        host = request.environ.get("HTTP_HOST", "")
+        if "_" not in host or not _ALMOST_A_HOST.fullmatch(host):
+            raise BadRequest("The Host header names no host.")
         raise ConfigurationError(
             f"the host of this request, {host!r}, is no host name, so that DingTalk cannot be told "
             "where to come back to",
@@ -87,6 +92,8 @@ def login_at_home(asked: str | None) -> str | None:
     ``DINGTALK_REDIRECT_URI`` on another machine or port that is so common that nobody is sent.
     """
     uri = redirect_uri()
+    if origin_of(request.host_url) is None:
+        return None
     here, home = urlsplit(request.host_url), urlsplit(uri)
     hosts = (here.hostname or "", home.hostname or "")
     # Cookies do not tell ports apart.

@@ -502,6 +502,20 @@ def test_a_host_with_an_underscore_works_with_a_redirect_uri(
     assert response.location == "/report"
 
 
+@pytest.mark.parametrize("host", ["localhost:99999", "localhost:x", "[::1", "a b", "", "中文"])
+def test_a_host_that_is_nonsense_is_no_failure_of_the_site(
+    make_app: AppFactory, simulator: DingTalkSimulator, host: str
+) -> None:
+    """Anybody can send one."""
+    app = make_app(DINGTALK_REDIRECT_URI="http://127.0.0.1:5000/dingtalk/callback")
+    environ = {"HTTP_HOST": host.encode().decode("latin-1"), "HTTP_ACCEPT": "text/html"}
+    response = app.test_client().get("/dingtalk/login", environ_overrides=environ)
+    assert response.status_code == 302
+    assert (response.location or "").startswith((simulator.url, "http://127.0.0.1:5000/"))
+    derived = make_app().test_client().get("/dingtalk/login", environ_overrides=environ)
+    assert derived.status_code in (302, 400)
+
+
 # --- A state that is not known -------------------------------------------------------------------
 
 
