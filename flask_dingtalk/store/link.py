@@ -23,6 +23,8 @@ _log = logging.getLogger(__name__)
 #: Seconds for a connection, and for an answer; a client of the site's may have shorter ones.
 _CONNECT_TIMEOUT: Final = 0.5
 _ANSWER_TIMEOUT: Final = 0.8
+#: Of a Cluster, a second node may have to be asked where a key is.
+_CLUSTER_TIMEOUT: Final = 0.5
 #: Seconds for which nobody asks a store that did not answer.
 _FAIL_FAST: Final = 1.0
 #: Seconds after which a failure that goes on is logged again.
@@ -95,6 +97,8 @@ class ServerLink(Link):
             except IndexError:
                 connection, is_new = self._opener(), True
             try:
+                if is_new:
+                    self._greet(connection)
                 return self._talk(connection, commands)
             except TimedOut:
                 raise
@@ -104,7 +108,30 @@ class ServerLink(Link):
                 # The server went away, and with it everything that is idle.
                 self._forget_idle()
 
-    def _talk(self, connection: Connection, commands: Sequence[Command]) -> list[Any]:
+    def _greet(self, connection: Connection) -> None:
+        """Connect; raise ``ReadOnlyError`` for a replica.
+
+        It would go on to show sign-ins that the master has ended.
+        """
+        from redis.exceptions import ReadOnlyError, ResponseError
+
+        connection.connect()
+        try:
+            (role,) = self._talk(connection, [("ROLE",)], keep=False)
+        except ReadOnlyError:
+            raise
+        except ResponseError as error:
+            if not str(error).startswith(("NOPERM", "ERR unknown command", "unknown command")):
+                raise
+            # Who may not ask has to find out by writing.
+            return
+        if role[0] == b"slave":
+            connection.disconnect()
+            raise ReadOnlyError("READONLY: this is a replica")
+
+    def _talk(
+        self, connection: Connection, commands: Sequence[Command], *, keep: bool = True
+    ) -> list[Any]:
         from redis.exceptions import ResponseError
 
         is_usable = False
@@ -128,10 +155,11 @@ class ServerLink(Link):
                 # A new connection may lead to the new master.
                 connection.disconnect()
                 self._forget_idle()
-            else:
+            elif keep:
                 self._idle.append(connection)
             raise refusal
-        self._idle.append(connection)
+        if keep:
+            self._idle.append(connection)
         return answers
 
     def _forget_idle(self) -> None:
@@ -189,9 +217,10 @@ class _Health:
 
     def failed(self, error: BaseException) -> BaseException:
         """Note a failure; return what to raise."""
-        from redis.exceptions import RedisError, ResponseError
+        from redis.exceptions import ResponseError
 
-        if not isinstance(error, RedisError | OSError):
+        # Anything else: the errors of redis-py's Cluster have no class in common.
+        if not isinstance(error, Exception):
             return error
         if not isinstance(error, ResponseError):
             self._down_until = time.monotonic() + _FAIL_FAST
@@ -299,11 +328,11 @@ _POOL_OPTIONS: Final = (
 )
 
 
-def _impatient(options: dict[str, Any]) -> dict[str, Any]:
+def _impatient(options: dict[str, Any], longest: float = _ANSWER_TIMEOUT) -> dict[str, Any]:
     """Return options of a connection with time-outs that are short enough for a visitor."""
     return options | {
         "socket_connect_timeout": _shorter(options, "socket_connect_timeout", _CONNECT_TIMEOUT),
-        "socket_timeout": _shorter(options, "socket_timeout", _ANSWER_TIMEOUT),
+        "socket_timeout": _shorter(options, "socket_timeout", longest),
     }
 
 
@@ -335,5 +364,23 @@ def _sentinel_like(pool: Any) -> Any:
 
 
 def _cluster_like(client: Any) -> Any:
-    """Return a client of the same Cluster that does not keep a visitor waiting."""
-    return client
+    """Return a client of the same Cluster that does not keep a visitor waiting; it asks at once."""
+    import redis
+    from redis.backoff import NoBackoff
+    from redis.cluster import ClusterNode
+    from redis.retry import Retry
+
+    cluster: Any = redis.RedisCluster
+    node: Any = ClusterNode
+    options = _impatient(client.nodes_manager.connection_kwargs, _CLUSTER_TIMEOUT)
+    for name in (*_POOL_OPTIONS, "redis_connect_func", "host", "port", "retry"):
+        options.pop(name, None)
+    return cluster(
+        startup_nodes=[node(each.host, each.port) for each in client.get_nodes()],
+        # Half a Cluster keeps half of the people in.
+        require_full_coverage=False,
+        address_remap=getattr(client.nodes_manager, "address_remap", None),
+        # Slots that have moved are looked for all the same.
+        retry=Retry(NoBackoff(), 0),
+        **options | {"decode_responses": False},
+    )

@@ -1,0 +1,190 @@
+"""Real Redis servers for the tests of a store that breaks: one, with Sentinel, and as a Cluster."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import socket
+import socketserver
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+import redis
+
+#: Seconds for what has to happen at some time.
+_PATIENCE = 30
+
+
+def free_port() -> int:
+    """Return a port that nobody uses, nor the one 10,000 above it, which a Cluster needs."""
+    while True:
+        with socket.socket() as first, socket.socket() as second:
+            first.bind(("127.0.0.1", 0))
+            port: int = first.getsockname()[1]
+            if port > 55_000:
+                continue
+            try:
+                second.bind(("127.0.0.1", port + 10_000))
+            except OSError:
+                continue
+            return port
+
+
+def until(happened: Callable[[], Any], what: str) -> None:
+    """Wait until something has happened."""
+    give_up_at = time.monotonic() + _PATIENCE
+    while not happened():
+        assert time.monotonic() < give_up_at, f"{what} did not happen"
+        time.sleep(0.05)
+
+
+class Server:
+    """A Redis that keeps what it is told on disk, so that a restart loses nothing."""
+
+    def __init__(self, directory: Path, *options: str, sentinel: str | None = None) -> None:
+        self.port = free_port()
+        self._directory = directory / str(self.port)
+        self._directory.mkdir()
+        program = shutil.which("redis-server")
+        assert program, "install Debian's redis-server; `make test` does"
+        if sentinel is None:
+            arguments = ["--save", "", "--appendonly", "yes", "--appendfsync", "always"]
+        else:
+            config = self._directory / "sentinel.conf"
+            config.write_text(sentinel)
+            arguments = [str(config), "--sentinel"]
+        self._command = [program, *arguments, "--port", str(self.port)]
+        self._command += ["--dir", str(self._directory), "--bind", "127.0.0.1", *options]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """The address of the first database."""
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def client(self, **options: Any) -> Any:
+        """Return a client that decodes what it reads."""
+        return redis.Redis(port=self.port, decode_responses=True, **options)
+
+    def start(self) -> Self:
+        """Start it, and wait until it answers."""
+        self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL)
+        until(self._answers, "the start of Redis")
+        return self
+
+    def kill(self) -> None:
+        """End it as a power cut would."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    def stop_answering(self) -> None:
+        """Stop the process; the system goes on to take its connections."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Let it answer again, to everything that it was asked meanwhile, too."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+    def _answers(self) -> bool:
+        try:
+            with redis.Redis(port=self.port, socket_timeout=1) as client:
+                return bool(client.ping())
+        except redis.AuthenticationError:
+            return True
+        except redis.RedisError:
+            return False
+
+
+@contextmanager
+def running(directory: Path, *options: str, sentinel: str | None = None) -> Iterator[Server]:
+    """Run a server while the block runs."""
+    server = Server(directory, *options, sentinel=sentinel).start()
+    try:
+        yield server
+    finally:
+        server.kill()
+
+
+@contextmanager
+def sentinel_of_two(directory: Path) -> Iterator[tuple[Server, Server, Server]]:
+    """Run a master with a replica, and a Sentinel that watches them."""
+    with ExitStack() as stack:
+        master = stack.enter_context(running(directory))
+        replica = stack.enter_context(
+            running(directory, "--replicaof", "127.0.0.1", str(master.port))
+        )
+        watch = (
+            f"sentinel monitor site 127.0.0.1 {master.port} 1\n"
+            "sentinel down-after-milliseconds site 500\n"
+            "sentinel failover-timeout site 3000\n"
+        )
+        sentinel = stack.enter_context(running(directory, sentinel=watch))
+        with sentinel.client() as client, master.client() as at_master:
+            until(lambda: len(client.sentinel_slaves("site")) == 1, "finding the replica")
+            until(lambda: at_master.wait(1, 100) == 1, "the replication")
+        yield master, replica, sentinel
+
+
+@contextmanager
+def cluster_of_two(directory: Path) -> Iterator[tuple[Server, Server]]:
+    """Run a Cluster of two nodes, each with half of the slots."""
+    options = ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"]
+    with running(directory, *options) as first, running(directory, *options) as second:
+        with first.client() as at_first, second.client() as at_second:
+            at_first.execute_command("CLUSTER ADDSLOTSRANGE", 0, 8191)
+            at_second.execute_command("CLUSTER ADDSLOTSRANGE", 8192, 16383)
+            at_first.execute_command("CLUSTER MEET", "127.0.0.1", second.port)
+            until(lambda: _is_whole(at_first) and _is_whole(at_second), "the Cluster")
+        yield first, second
+
+
+def _is_whole(client: Any) -> bool:
+    info = client.cluster("INFO")
+    return bool(info["cluster_state"] == "ok" and info["cluster_known_nodes"] == "2")
+
+
+class Refusing(socketserver.ThreadingTCPServer):
+    """A server that has one answer to everything; an empty one closes the connection."""
+
+    allow_reuse_address = True
+    daemon_threads = True
+
+    def __init__(self, answer: bytes) -> None:
+        super().__init__(("127.0.0.1", 0), _Refusal)
+        self.answer = answer
+
+    @property
+    def url(self) -> str:
+        """The address of this server, with a password."""
+        return f"redis://:s3cret@127.0.0.1:{self.server_address[1]}/0"
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.shutdown()
+        self.server_close()
+
+
+class _Refusal(socketserver.StreamRequestHandler):
+    server: Refusing
+
+    def handle(self) -> None:
+        """Answer each line that may be the beginning of a command."""
+        for line in self.rfile:
+            if line.startswith(b"*"):
+                if not self.server.answer:
+                    return
+                try:
+                    self.wfile.write(self.server.answer)
+                except OSError:
+                    return
