@@ -13,7 +13,7 @@ import time
 from typing import Final
 
 import click
-from flask import current_app
+from flask import Flask, current_app
 from flask.cli import ScriptInfo, with_appcontext
 
 _HIGHEST_PORT: Final = 65_535
@@ -152,3 +152,37 @@ def simulator(context: click.Context, port: int, format_: str, command: tuple[st
         click.echo("Stopped.", err=True)
     finally:
         running.stop()
+
+
+@dingtalk.command()
+@with_appcontext
+def listen() -> None:
+    """Hear DingTalk's events by Stream mode, until Ctrl-C; needs a store."""
+    from .app_state import app_state_of
+    from .errors import DingTalkError
+
+    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
+    if "dingtalk" not in app.extensions:
+        raise click.ClickException("This app does not use Flask-DingTalk.")
+    state = app_state_of(app)
+    if not state.has_store:
+        raise click.ClickException(
+            "There is no store that knows whose sign-ins an event ends: set DINGTALK_STORE, or give"
+            " DingTalk(app, store=client)."
+        )
+    if not state.settings.knows_members:
+        raise click.ClickException(
+            "DingTalk's events name people by their user id, which is not known without"
+            " DINGTALK_MEMBERS_ONLY or DINGTALK_EMPLOYEE_PROFILE: set one of the two to True."
+        )
+    try:
+        from .listen import listen as hear
+    except ImportError as error:
+        raise click.ClickException(
+            f"DingTalk's SDK is missing ({error.name}): pip install 'Flask-DingTalk[stream]'."
+        ) from error
+    try:
+        hear(app, lambda line: click.echo(line, err=True))
+    except DingTalkError as error:
+        raise click.ClickException(error.log_message) from error
+    click.echo("Stopped.", err=True)

@@ -168,6 +168,7 @@ NEW_API: Final[Mapping[str, Row]] = {
     "invalidCode": _SIGN_IN_AGAIN,
     "invalidParameter.idOrSecret.notFound": _CREDENTIALS,
     "invalidClientIdOrSecret": _CREDENTIALS,
+    "authFailed": _CREDENTIALS,
     "invalid.client": _CREDENTIALS,
     "unauthorized.client": replace(_RELEASE, meaning=Meaning.UNKNOWN_ORGANISATION),
     "unsupported.grant.type": _WRONG_CALL,

@@ -35,6 +35,8 @@ _UNREACHABLE: Final = "see whether this server reaches DingTalk: DNS, proxy, fir
 
 #: The fields of a body; secrets are revealed where it is sent.
 Fields = Mapping[str, str | Secret]
+#: The same of a body in JSON.
+JsonFields = Mapping[str, str | Secret | list[dict[str, str]]]
 
 
 class _Why(Enum):
@@ -68,7 +70,7 @@ class _Call:
     method: str = "POST"
     #: Goes into DingTalk's header.
     token: Secret | None = None
-    json: Fields | None = None
+    json: JsonFields | None = None
     form: Fields | None = None
     #: Arguments of ``requests.request`` that the site gave.
     arguments: Mapping[str, Any] = field(default_factory=dict)
@@ -218,6 +220,20 @@ class Transport:
         """
         return self._json(_Call(self._settings.oapi_base_url + path, form=fields))
 
+    def open_stream(self, subscriptions: list[dict[str, str]], user_agent: str) -> dict[str, Any]:
+        """Ask for a connection of Stream mode, patiently; return the JSON object.
+
+        [configure-stream-push]
+        """
+        fields: JsonFields = {
+            wire.TOKEN_CLIENT_ID: self._settings.client_id,
+            wire.TOKEN_CLIENT_SECRET: self._client_secret,
+            wire.STREAM_SUBSCRIPTIONS: subscriptions,
+            wire.STREAM_USER_AGENT: user_agent,
+        }
+        url = self._settings.api_base_url + wire.STREAM_OPEN_PATH
+        return self._json(_Call(url, json=fields, attempts=_READ_ATTEMPTS, patient=True))
+
     def load_certificates(self) -> None:
         """Parse the CA bundle (26 ms) before somebody has to wait for it."""
         self._http.load_certificates(self._settings.api_base_url)
@@ -265,7 +281,7 @@ class Transport:
         return _Failure(_why(reported), reported, response.status_code)
 
 
-def _revealed(fields: Fields) -> dict[str, str]:
+def _revealed(fields: JsonFields) -> dict[str, Any]:
     return {
         name: value.reveal() if isinstance(value, Secret) else value
         for name, value in fields.items()

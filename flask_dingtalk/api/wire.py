@@ -275,6 +275,21 @@ PUSH_REPLY_NONCE: Final = "nonce"
 # --- Events, by Stream mode [configure-stream-push] -----------------------------------------------
 
 STREAM_OPEN_PATH: Final = "/v1.0/gateway/connections/open"
+STREAM_SUBSCRIPTIONS: Final = "subscriptions"
+#: Who connects, such as ``name/version``.
+STREAM_USER_AGENT: Final = "ua"
+STREAM_TYPE: Final = "type"
+STREAM_TYPE_EVENT: Final = "EVENT"
+STREAM_TYPE_SYSTEM: Final = "SYSTEM"
+STREAM_TOPIC: Final = "topic"
+#: The only topic that DingTalk knows for events.
+STREAM_TOPIC_ALL: Final = "*"
+#: The topic with which DingTalk announces the end of a connection, ten seconds ahead.
+STREAM_TOPIC_DISCONNECT: Final = "disconnect"
+STREAM_HEADERS: Final = "headers"
+#: Where to connect, and with what, once and within 90 seconds.
+STREAM_ENDPOINT: Final = "endpoint"
+STREAM_TICKET: Final = "ticket"
 #: What the data of an answer says: ``SUCCESS``, or ``LATER`` to have the event sent again.
 STREAM_STATUS: Final = "status"
 STREAM_STATUS_SUCCESS: Final = "SUCCESS"

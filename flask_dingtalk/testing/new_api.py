@@ -191,10 +191,10 @@ class NewApi:
         if not self._world.application.accepts(client_id, client_secret):
             raise ApiError(401, testing_wire.CODE_AUTH_FAILED, "鉴权失败")
         events = {
-            testing_wire.STREAM_TYPE: testing_wire.STREAM_TYPE_EVENT,
-            testing_wire.STREAM_TOPIC: testing_wire.STREAM_TOPIC_ALL,
+            wire.STREAM_TYPE: wire.STREAM_TYPE_EVENT,
+            wire.STREAM_TOPIC: wire.STREAM_TOPIC_ALL,
         }
-        subscriptions = body.get(testing_wire.STREAM_SUBSCRIPTIONS)
+        subscriptions = body.get(wire.STREAM_SUBSCRIPTIONS)
         if not isinstance(subscriptions, list) or events not in subscriptions:
             # For events, DingTalk knows no other topic; this simulator has nothing else to send.
             raise ApiError(400, testing_wire.CODE_INVALID_SUBSCRIPTION, "订阅类型不支持")

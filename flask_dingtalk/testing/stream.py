@@ -49,7 +49,7 @@ class _Listener:
     def ask(self, frame: dict[str, Any]) -> "_Answer":
         """Send a frame and wait for its answer."""
         answer = _Answer()
-        message_id = frame[testing_wire.STREAM_HEADERS][testing_wire.STREAM_MESSAGE_ID]
+        message_id = frame[wire.STREAM_HEADERS][testing_wire.STREAM_MESSAGE_ID]
         self.unanswered[message_id] = answer
         due = self.world.now() + ANSWER_WITHIN
         if self.tell(frame):
@@ -71,7 +71,7 @@ class _Listener:
         """Take an answer in."""
         try:
             content = json.loads(text)
-            message_id = content[testing_wire.STREAM_HEADERS][testing_wire.STREAM_MESSAGE_ID]
+            message_id = content[wire.STREAM_HEADERS][testing_wire.STREAM_MESSAGE_ID]
             answer = self.unanswered[message_id]
         except (ValueError, KeyError, TypeError):
             return
@@ -141,8 +141,8 @@ class Gateway:
         port = server.socket.getsockname()[1]
         name = f"[{host}]" if ":" in host else host
         return {
-            testing_wire.STREAM_ENDPOINT: f"ws://{name}:{port}{_PATH}",
-            testing_wire.STREAM_TICKET: ticket,
+            wire.STREAM_ENDPOINT: f"ws://{name}:{port}{_PATH}",
+            wire.STREAM_TICKET: ticket,
         }
 
     def send(self, happening: Happening) -> Attempt:
@@ -156,8 +156,8 @@ class Gateway:
             testing_wire.STREAM_EVENT_APP_ID: self._world.application.unified_app_id
         }
         frame = self._frame(
-            testing_wire.STREAM_TYPE_EVENT,
-            testing_wire.STREAM_TOPIC_ALL,
+            wire.STREAM_TYPE_EVENT,
+            wire.STREAM_TOPIC_ALL,
             happening.data(),
             headers,
         )
@@ -169,7 +169,7 @@ class Gateway:
 
     def _is_pinged(self, listener: _Listener) -> bool:
         opaque = {testing_wire.STREAM_PING_OPAQUE: uuid.uuid4().hex}
-        kind, topic = testing_wire.STREAM_TYPE_SYSTEM, testing_wire.STREAM_PING
+        kind, topic = wire.STREAM_TYPE_SYSTEM, testing_wire.STREAM_PING
         content = listener.ask(self._frame(kind, topic, json.dumps(opaque))).content
         try:
             echo = json.loads(content[testing_wire.STREAM_DATA])
@@ -182,9 +182,7 @@ class Gateway:
         data = json.dumps({testing_wire.STREAM_DISCONNECT_REASON: reason})
         for listener in self._listening():
             listener.retiring = True
-            listener.tell(
-                self._frame(testing_wire.STREAM_TYPE_SYSTEM, testing_wire.STREAM_DISCONNECT, data)
-            )
+            listener.tell(self._frame(wire.STREAM_TYPE_SYSTEM, wire.STREAM_TOPIC_DISCONNECT, data))
             timer = threading.Timer(CLOSE_AFTER, listener.websocket.close)
             timer.daemon = True
             timer.start()
@@ -194,6 +192,11 @@ class Gateway:
         for listener in list(self._listeners):
             with suppress(OSError):  # it has just ended by itself
                 listener.websocket.socket.shutdown(socket.SHUT_RDWR)
+
+    def tell(self, text: str) -> None:
+        """Send any text as a frame to all connections."""
+        for listener in self._listening():
+            listener.websocket.send(text)
 
     def wait_for_listener(self, stopped: threading.Event) -> bool:
         """Wait until somebody listens; return false if everything was stopped meanwhile."""
@@ -241,7 +244,7 @@ class Gateway:
     def _check_ticket(self, websocket: "ServerConnection", request: "Request") -> "Response | None":
         """Let a ticket in, once."""
         address = urlsplit(request.path)
-        ticket = parse_qs(address.query).get(testing_wire.STREAM_TICKET, [""])[0]
+        ticket = parse_qs(address.query).get(wire.STREAM_TICKET, [""])[0]
         with self._changed:
             ends_at = self._tickets.pop(ticket, 0.0)
         if address.path != _PATH or ends_at < self._world.now():
@@ -267,9 +270,9 @@ class Gateway:
     ) -> dict[str, Any]:
         return {
             testing_wire.STREAM_SPEC_VERSION: testing_wire.STREAM_SPEC_VERSION_VALUE,
-            testing_wire.STREAM_TYPE: kind,
-            testing_wire.STREAM_HEADERS: {
-                testing_wire.STREAM_TOPIC: topic,
+            wire.STREAM_TYPE: kind,
+            wire.STREAM_HEADERS: {
+                wire.STREAM_TOPIC: topic,
                 testing_wire.STREAM_MESSAGE_ID: f"{uuid.uuid4().hex[:8]}_{uuid.uuid4().hex[:8]}",
                 testing_wire.STREAM_CONTENT_TYPE: _MIMETYPE,
                 testing_wire.STREAM_TIME: str(int(self._world.now() * 1000)),

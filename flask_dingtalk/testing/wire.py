@@ -86,26 +86,16 @@ EVENT_HR_CHANGE: Final = "hrm_mdm_user_change"
 
 # --- Stream mode [configure-stream-push] ----------------------------------------------------------
 
-STREAM_SUBSCRIPTIONS: Final = "subscriptions"
-STREAM_TYPE: Final = "type"
-STREAM_TOPIC: Final = "topic"
-STREAM_TOPIC_ALL: Final = "*"
-STREAM_TICKET: Final = "ticket"
-STREAM_ENDPOINT: Final = "endpoint"
 STREAM_SPEC_VERSION: Final = "specVersion"
 STREAM_SPEC_VERSION_VALUE: Final = "1.0"
-STREAM_HEADERS: Final = "headers"
 STREAM_DATA: Final = "data"
 STREAM_CODE: Final = "code"
 STREAM_MESSAGE_ID: Final = "messageId"
 STREAM_CONTENT_TYPE: Final = "contentType"
 STREAM_TIME: Final = "time"
 STREAM_EVENT_APP_ID: Final = "eventUnifiedAppId"
-STREAM_TYPE_EVENT: Final = "EVENT"
-STREAM_TYPE_SYSTEM: Final = "SYSTEM"
 STREAM_PING: Final = "ping"
 STREAM_PING_OPAQUE: Final = "opaque"
-STREAM_DISCONNECT: Final = "disconnect"
 STREAM_DISCONNECT_REASON: Final = "reason"
 
 # --- Errors of the new API [server-api-error-codes-1] ---------------------------------------------
