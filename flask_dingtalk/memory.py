@@ -90,13 +90,13 @@ class Logins:
     def clear_mark(self, login: Login) -> None:
         """Do nothing: only a store has marks."""
 
-    def end(self, login_id: str) -> bool:
+    def end(self, login: Login) -> bool:
         """End a login for good; return false if it had ended before."""
         with self._lock:
-            if self._ended.get(login_id):
+            if self._ended.get(login.id):
                 return False
-            self._ended.put(login_id, True)
-            self._newest.forget(login_id)
+            self._ended.put(login.id, True)
+            self._newest.forget(login.id)
             return True
 
     def after_fork(self) -> Logins:

@@ -245,10 +245,10 @@ def _open(
     session.open_login(login, attempt)
     try:
         login = _as_of_now(login)
-        return login, replaced is not None and logins.end(replaced.id)
+        return login, replaced is not None and logins.end(replaced)
     except BaseException:
         with suppress(StoreUnavailable):
-            logins.end(login.id)
+            logins.end(login)
         raise
 
 
@@ -469,7 +469,7 @@ def sign_out() -> None:
     login = session.current_login()
     is_unreadable = login is None and session.has_unreadable_login()
     # What may fail comes first: a sign-out that did not happen leaves the session as it was.
-    has_ended = login is not None and app_state().memory.logins.end(login.id)
+    has_ended = login is not None and app_state().memory.logins.end(login)
     session.forget_login()
     if login is not None and has_ended:
         signals.user_logged_out.send(this_app(), user=login.user)

@@ -421,6 +421,51 @@ def test_sign_ins_that_have_expired_are_not_counted(
         assert app.extensions["dingtalk"].logout_everywhere(_union_id(simulator)) == 0
 
 
+def test_a_sign_in_that_was_begun_before_an_end_can_be_ended_later(
+    make_app: AppFactory, simulator: DingTalkSimulator, redis_port: int, store_url: str
+) -> None:
+    """Its end comes between the two things that a new sign-in writes: index and record."""
+    import redis
+
+    ended: list[int] = []
+
+    def end_all() -> int:
+        with here.app_context():
+            dingtalk: DingTalk = here.extensions["dingtalk"]
+            return dingtalk.logout_everywhere(_union_id(simulator))
+
+    class Slow(redis.Connection):
+        """A connection on which somebody else is faster than the record of a sign-in."""
+
+        def send_packed_command(self, command: Any, check_health: bool = True) -> None:
+            if not ended and b"'t', ARGV[3]" in b"".join(command):
+                ended.append(0)
+                ended.append(end_all())
+            super().send_packed_command(command, check_health)  # type: ignore[no-untyped-call]
+
+    here = make_app(DINGTALK_STORE=store_url)
+    pool = redis.ConnectionPool(connection_class=Slow, port=redis_port, db=1)
+    there = Flask(__name__)
+    there.config.update(here.config, DINGTALK_STORE=None)
+    DingTalk(there, store=redis.Redis(connection_pool=pool))
+    browser = there.test_client()
+    simulator.sign_in(browser, "zhang")
+    assert ended == [0, 0]
+    assert end_all() == 1
+    assert nick(moved_to(here, browser)) == "nobody"
+
+
+def test_a_sign_out_leaves_nothing_in_the_store(
+    process: Callable[..., Flask], simulator: DingTalkSimulator, content: redis.Redis
+) -> None:
+    """But what says that the state and the code were used."""
+    browser = process(**MEMBERS).test_client()
+    simulator.sign_in(browser, "zhang")
+    browser.post("/dingtalk/logout")
+    kinds = {key.split(":")[2] for key in content.scan_iter("*")}
+    assert kinds.isdisjoint({"login", "person", "member", "everybody"})
+
+
 def test_without_a_store_it_says_what_is_missing(app: Flask) -> None:
     """For the view and for the terminal."""
     with app.app_context(), pytest.raises(ConfigurationError, match="DINGTALK_STORE"):

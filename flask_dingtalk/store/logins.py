@@ -134,9 +134,9 @@ class StoredLogins:
         if login.mark is not None:
             self._link.evaluate(_CLEAR_MARK, self._key(login.id), login.mark)
 
-    def end(self, login_id: str) -> bool:
+    def end(self, login: Login) -> bool:
         """End a login for good; return false if it had ended before."""
-        return bool(self._link.run("DEL", self._key(login_id)))
+        return self._people.end(login, self._key(login.id))
 
     def _change(self, login_id: str, merged: Callable[[Login], Login]) -> Login | None:
         key = self._key(login_id)

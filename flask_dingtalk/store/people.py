@@ -70,6 +70,15 @@ class People:
         milliseconds = round(self._lifetime * 1000)
         self._link.run_all([("EVAL", _ADD, 1, index, key, milliseconds) for index in indexes])
 
+    def end(self, login: Login, key: str) -> bool:
+        """End the sign-in with this name; return false if it had ended before."""
+        user = login.user
+        indexes = [self._everybody, *self._keys.known(_PERSON, user.union_id)]
+        if user.user_id is not None:
+            indexes += self._keys.known(_MEMBER, user.user_id)
+        removals = [("ZREM", index, key) for index in indexes]
+        return bool(self._link.run_all([("DEL", key), *removals])[0])
+
     def end_all(self, union_id: str) -> int:
         """End every sign-in of a person; return how many there were."""
         return sum(self._end(index) for index in self._keys.known(_PERSON, union_id))
@@ -134,9 +143,12 @@ class People:
     def _end(self, index: str) -> int:
         ended = 0
         for names in self._names(index):
-            ended += sum(self._link.run_all([("DEL", name) for name in names]))
-            # One by one: a sign-in that was added since stays in the index.
-            self._link.run("ZREM", index, *names)
+            answers = self._link.run_all([("DEL", name) for name in names])
+            gone = [name for name, answer in zip(names, answers, strict=True) if answer]
+            ended += len(gone)
+            # The others stay in the index until they expire: their records may be about to come.
+            if gone:
+                self._link.run("ZREM", index, *gone)
         return ended
 
     def _mark(self, index: str) -> int:
