@@ -38,13 +38,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests that need a browser or Redis by the fixtures that they use."""
     for item in items:
         assert isinstance(item, pytest.Function)
-        settings = item.callspec.params if hasattr(item, "callspec") else {}
         if "chromium" in item.fixturenames:
             item.add_marker(pytest.mark.browser)
-        if {"redis_port", "redis_servers"} & set(item.fixturenames) or settings.get(
-            "session_settings"
-        ) == "redis":
+        if "redis_port" in item.fixturenames or _session_settings_of(item) in ("redis", "store"):
             item.add_marker(pytest.mark.redis)
+
+
+def _session_settings_of(item: Any) -> object:
+    """Return the variant of `session_settings` that a test runs with, if it does."""
+    return item.callspec.params.get("session_settings") if hasattr(item, "callspec") else None
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -103,11 +105,14 @@ def lasting_stub() -> Iterator[StubDingTalk]:
 
 
 @pytest.fixture
-def make_app(simulator: DingTalkSimulator) -> AppFactory:
+def make_app(simulator: DingTalkSimulator, request: pytest.FixtureRequest) -> AppFactory:
     """Build a site with a few views, registered with the simulator; settings by name."""
+    usual: dict[str, Any] = {"SECRET_KEY": SECRET_KEY, "TESTING": True}
+    if _session_settings_of(request.node) == "store":
+        usual["DINGTALK_STORE"] = request.getfixturevalue("store_url")
 
     def make(**settings: Any) -> Flask:
-        config = {"SECRET_KEY": SECRET_KEY, "TESTING": True, **simulator.settings, **settings}
+        config = {**usual, **simulator.settings, **settings}
         return build_site({name: value for name, value in config.items() if value is not ...})
 
     return make
@@ -190,12 +195,15 @@ def store_url(redis_port: int) -> str:
     return f"redis://127.0.0.1:{redis_port}/1"
 
 
-@pytest.fixture(params=["cookie", "files", "redis"])
+@pytest.fixture(params=["cookie", "files", "redis", "store"])
 def session_settings(
     request: pytest.FixtureRequest, tmp_path: Path
 ) -> Iterator[Callable[[Flask], Flask]]:
-    """Install each session interface in turn on an app."""
-    if request.param == "cookie":
+    """Install each session interface in turn on an app.
+
+    With "store", `make_app` gives the app a store, beside Flask's own sessions.
+    """
+    if request.param in ("cookie", "store"):
         yield lambda app: app
         return
 
