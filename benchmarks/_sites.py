@@ -1,4 +1,4 @@
-"""The sites that ``sign_in.py`` compares, and the one of ``rush.py``.
+"""The sites that ``sign_in.py`` compares, and those of ``rush.py`` and ``leavers.py``.
 
 The environment says where DingTalk is.
 
@@ -22,6 +22,8 @@ from flask.typing import ResponseReturnValue
 API: Final = "BENCHMARK_API"
 #: The variable that holds the address of a store, where there is one.
 STORE: Final = "BENCHMARK_STORE"
+#: The variable that holds all settings of the site of ``leavers.py``, in JSON.
+SETTINGS: Final = "BENCHMARK_SETTINGS"
 
 
 def flask_dingtalk() -> Flask:
@@ -33,6 +35,17 @@ def flask_dingtalk() -> Flask:
     app.config["DINGTALK_LOGIN_REDIRECT"] = PATH
     DingTalk(app)
     return _with_clock(app)
+
+
+def leavers() -> Flask:
+    """Return the site of ``leavers.py``: its guarded page says which process it comes from."""
+    from flask_dingtalk import DingTalk, login_required
+
+    app = Flask("leavers")
+    app.config.update(json.loads(os.environ[SETTINGS]))
+    DingTalk(app)
+    app.add_url_rule("/", view_func=login_required(lambda: str(os.getpid())))
+    return app
 
 
 def authlib() -> Flask:
