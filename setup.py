@@ -51,7 +51,7 @@ setup(
         "flask_dingtalk.testing": ["templates/*", "static/*"],
     },
     python_requires=">=3.11",
-    # Lower bounds only. The suite also passes on exactly .ci/constraints-oldest.txt.
+    # Lower bounds only; .ci/oldest tests just these versions.
     install_requires=["Flask>=3.0", "Authlib>=1.4", "requests>=2.32.3"],
     extras_require={
         # DingTalk's own SDK, for `flask dingtalk listen`.
