@@ -8,8 +8,6 @@ is added to the usual bundle of authorities, which therefore costs what it costs
 from __future__ import annotations
 
 import asyncio
-import datetime
-import ipaddress
 import json
 import socket
 import ssl
@@ -19,11 +17,8 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 import certifi
+import trustme
 from _shared import PROFILE, TOKENS
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 _ADDRESS: Final = "127.0.0.1"
 _CHUNK_BYTES: Final = 64 * 1024
@@ -49,7 +44,7 @@ BARE_REQUEST: Final = b"GET /v1.0/contact/users/me HTTP/1.1\r\n\r\n"
 class Stub:
     """The server and its proxy, in threads, within a ``with`` block.
 
-    ``directory`` is where certificates are written; ``round_trip`` is in seconds.
+    ``directory`` is where the bundle is written; ``round_trip`` is in seconds.
     """
 
     def __init__(self, directory: Path, round_trip: float) -> None:
@@ -57,7 +52,7 @@ class Stub:
         self.bundle = directory / "authorities.pem"
         #: Connections that the server has accepted.
         self.connections = 0
-        self._tls = _tls_context(directory, self.bundle)
+        self._tls = _tls_context(self.bundle)
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
         self._listener = socket.create_server((_ADDRESS, 0), backlog=128)
@@ -206,71 +201,10 @@ class _Proxy:
             sink.write(chunk)
 
 
-def _tls_context(directory: Path, bundle: Path) -> ssl.SSLContext:
+def _tls_context(bundle: Path) -> ssl.SSLContext:
     """Make an authority and a certificate; return the server's context, write the bundle."""
-    authority_key = ec.generate_private_key(ec.SECP256R1())
-    server_key = ec.generate_private_key(ec.SECP256R1())
-    authority = _certificate(
-        "Benchmark authority", "Benchmark authority", authority_key, authority_key, authority=True
-    )
-    server = _certificate(
-        "Benchmark", "Benchmark authority", server_key, authority_key, authority=False
-    )
-    pem = serialization.Encoding.PEM
-    chain = directory / "server.pem"
-    chain.write_bytes(
-        server_key.private_bytes(
-            pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        + server.public_bytes(pem)
-    )
-    bundle.write_bytes(Path(certifi.where()).read_bytes() + authority.public_bytes(pem))
+    authority = trustme.CA()
+    bundle.write_bytes(Path(certifi.where()).read_bytes() + authority.cert_pem.bytes())
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(chain)
+    authority.issue_cert(_ADDRESS).configure_cert(context)
     return context
-
-
-def _certificate(
-    subject: str,
-    issuer: str,
-    key: ec.EllipticCurvePrivateKey,
-    signing_key: ec.EllipticCurvePrivateKey,
-    *,
-    authority: bool,
-) -> x509.Certificate:
-    now = datetime.datetime.now(datetime.UTC)
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)]))
-        .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, issuer)]))
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
-        .add_extension(
-            x509.KeyUsage(
-                digital_signature=not authority,
-                key_cert_sign=authority,
-                crl_sign=authority,
-                content_commitment=False,
-                key_encipherment=False,
-                data_encipherment=False,
-                key_agreement=False,
-                encipher_only=False,
-                decipher_only=False,
-            ),
-            critical=True,
-        )
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(signing_key.public_key()),
-            critical=False,
-        )
-    )
-    if not authority:
-        builder = builder.add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(_ADDRESS))]),
-            critical=False,
-        ).add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-    return builder.sign(signing_key, hashes.SHA256())

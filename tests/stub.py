@@ -10,8 +10,7 @@ import json
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from .server import Asked, Reply, Server
 
@@ -49,7 +48,7 @@ class Answer:
         return json.dumps(self.content).encode() if self.body is None else self.body
 
 
-class StubDingTalk:
+class StubDingTalk(Server):
     """Answers ``userAccessToken`` and ``users/me`` with ``token`` and ``user``, both replaceable.
 
     Either may be a function of the request, too.
@@ -59,10 +58,10 @@ class StubDingTalk:
         self.token: Answer | Callable[[Asked], Answer] = Answer(TOKEN)
         self.user: Answer | Callable[[Asked], Answer] = Answer(PROFILE)
         self.asked: list[Asked] = []
-        self._server = Server(self._reply, tls)
+        super().__init__(self._choose, tls)
         self._scheme = "http" if tls is None else "https"
 
-    def _reply(self, asked: Asked) -> Reply:
+    def _choose(self, asked: Asked) -> Reply:
         self.asked.append(asked)
         chosen = self.user if "/contact/" in asked.path else self.token
         answer = chosen(asked) if callable(chosen) else chosen
@@ -76,7 +75,7 @@ class StubDingTalk:
     @property
     def url(self) -> str:
         """The base address."""
-        return f"{self._scheme}://localhost:{self._server.server_port}"
+        return f"{self._scheme}://localhost:{self.server_port}"
 
     @property
     def settings(self) -> dict[str, str]:
@@ -87,15 +86,3 @@ class StubDingTalk:
             "DINGTALK_API_BASE_URL": self.url,
             "DINGTALK_OAPI_BASE_URL": self.url,
         }
-
-    def __enter__(self) -> Self:
-        self._server.__enter__()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._server.__exit__(kind, error, traceback)
