@@ -16,7 +16,7 @@ from flask.sessions import SecureCookieSessionInterface
 from werkzeug.wrappers import Response
 
 from .api import wire
-from .api.employee import LEFT_OUT, Employee
+from .api.employee import FIELD_NAMES, LEFT_OUT, Employee
 from .api.frozen_json import FrozenDict, frozen
 from .api.models import DingTalkUser
 from .app_state import this_app
@@ -118,12 +118,12 @@ def _slimmer(user: DingTalkUser) -> Iterator[DingTalkUser]:
     yield user
     if user.employee is not None:
         raw = user.employee.raw
-        user = replace(user, employee=Employee(_only(raw, wire.EMPLOYEE_FIELDS)))
+        user = replace(user, employee=Employee(_only(raw, FIELD_NAMES)))
         yield user
         left_out = frozenset[str]()
         for names in ((wire.EMPLOYEE_EXTENSION, wire.EMPLOYEE_REMARK), (wire.EMPLOYEE_ROLES,)):
             left_out |= raw.keys() & set(names)
-            kept = tuple(name for name in wire.EMPLOYEE_FIELDS if name not in left_out)
+            kept = tuple(name for name in FIELD_NAMES if name not in left_out)
             trimmed = {**_only(raw, kept), LEFT_OUT: sorted(left_out)}
             user = replace(user, employee=Employee(trimmed))
             yield user

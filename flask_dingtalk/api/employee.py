@@ -36,7 +36,7 @@ class _Field(Generic[Value]):
     """
 
     def __init__(self, name: str, read: Callable[[object], Value | None]) -> None:
-        self._name = name
+        self.name = name
         self._read = read
 
     @overload
@@ -46,12 +46,12 @@ class _Field(Generic[Value]):
     def __get__(self, employee: Employee | None, owner: type[Employee]) -> Self | Value | None:
         if employee is None:
             return self
-        if self._name in employee.raw.get(LEFT_OUT, ()):
+        if self.name in employee.raw.get(LEFT_OUT, ()):
             raise FieldNotKept(
-                f"{self._name!r} of the employee record did not fit into the session cookie",
+                f"{self.name!r} of the employee record did not fit into the session cookie",
                 hint="use server-side sessions (Flask-Session) to keep the whole record",
             )
-        return self._read(employee.raw.get(self._name))
+        return self._read(employee.raw.get(self.name))
 
 
 def _text(value: object) -> str | None:
@@ -171,3 +171,9 @@ class Employee:
 
     def __repr__(self) -> str:
         return f"Employee(user_id={self.user_id!r}, name={self.name!r})"
+
+
+#: The names that DingTalk gives to the fields above, in this order.
+FIELD_NAMES: Final = tuple(
+    each.name for each in vars(Employee).values() if isinstance(each, _Field)
+)
