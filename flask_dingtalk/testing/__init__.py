@@ -1,12 +1,14 @@
 """Test a site against a simulated DingTalk that runs on the same machine.
 
 `DingTalkSimulator` is that DingTalk. `signed_in` logs a user in on a test client without any
-server. The pytest fixture ``dingtalk_simulator`` is in `flask_dingtalk.testing.fixtures`.
+server; `make_user` and `make_employee` make one. The pytest fixtures are in
+`flask_dingtalk.testing.fixtures`.
 """
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .made import make_employee, make_user
     from .session_login import signed_in
     from .simulator import Attempt, Call, Delivery, DingTalkSimulator, PageVisit
 
@@ -17,6 +19,8 @@ __all__ = [
     "DingTalkSimulator",
     "PageVisit",
     "SimulatorError",
+    "make_employee",
+    "make_user",
     "signed_in",
 ]
 
@@ -31,6 +35,10 @@ def __getattr__(name: str) -> Any:
         from .session_login import signed_in
 
         return signed_in
+    if name in ("make_employee", "make_user"):
+        from . import made
+
+        return getattr(made, name)
     if name in __all__:
         from . import simulator
 

@@ -1,8 +1,11 @@
 """Take a Flask test client through a whole login, over HTTP, as a browser would."""
 
-from collections.abc import Mapping
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
 from html.parser import HTMLParser
-from typing import Final
+from typing import Any, Final, Protocol
 from urllib.parse import urljoin, urlsplit
 
 import requests
@@ -14,6 +17,71 @@ from .people import Person
 
 #: Seconds. The simulator runs on this machine; only an injected failure takes longer.
 _TIMEOUT: Final = 10
+#: Only a navigation begins a sign-in, whatever the client asks for otherwise.
+_ACCEPT: Final = {"Accept": "text/html"}
+
+
+class AsyncClient(Protocol):
+    """What an ``httpx.AsyncClient`` has, as far as it is used here."""
+
+    @property
+    def get(self) -> Callable[..., Awaitable[Any]]:
+        """Send a GET and return the response."""
+        ...  # pyright wants it
+
+
+class Page(Protocol):
+    """What a page of Playwright has, as far as it is used here."""
+
+    @property
+    def url(self) -> str:
+        """The address that it shows."""
+        ...  # pyright wants it
+
+    @property
+    def goto(self) -> Callable[..., Any]:
+        """Load an address."""
+        ...  # pyright wants it
+
+    @property
+    def content(self) -> Callable[..., str]:
+        """Return the markup."""
+        ...  # pyright wants it
+
+    @property
+    def locator(self) -> Callable[..., Any]:
+        """Return what stands for an element."""
+        ...  # pyright wants it
+
+    @property
+    def expect_navigation(self) -> Callable[..., Any]:
+        """Return a context manager that waits for another page."""
+        ...  # pyright wants it
+
+
+def _query(next_url: str | None) -> dict[str, str]:
+    return {} if next_url is None else {"next": next_url}
+
+
+def click_through(page: Page, address: str, walk: BrowserWalk) -> None:
+    """Open an address in a browser and sign in; `SimulatorError` if that ends before its time."""
+    page.goto(address)
+    if not walk.is_at_simulator(page.url):
+        button = page.locator("a.dingtalk-button")
+        if button.count() == 0:
+            raise SimulatorError(
+                f"{address} led to {page.url}, which is neither the simulator nor a page with"
+                " DingTalk's button: is it guarded, and was the site created with"
+                " simulator.settings?"
+            )
+        # Opened and not clicked: beside a QR code it is hidden until the code cannot be shown.
+        page.goto(urljoin(page.url, button.first.get_attribute("href")))
+    while walk.is_at_simulator(page.url):
+        selectors = walk.selectors(page.content())
+        for selector in selectors[:-1]:
+            page.locator(selector).check()
+        with page.expect_navigation():
+            page.locator(selectors[-1]).click()
 
 
 class _Page(HTMLParser):
@@ -80,29 +148,29 @@ class BrowserWalk:
         self, client: FlaskClient, login_path: str, next_url: str | None, base_url: str | None
     ) -> TestResponse:
         """Return the callback's response; `SimulatorError` if the login ends before it."""
-        query = {} if next_url is None else {"next": next_url}
+        query = _query(next_url)
         if base_url is None:
             root = str(client.application.config["APPLICATION_ROOT"]).rstrip("/")
         else:
             root = urlsplit(base_url).path.rstrip("/")
-        # Only a navigation begins a sign-in, whatever the client asks for otherwise.
-        accept = {"Accept": "text/html"}
-        login = client.get(login_path, query_string=query, base_url=base_url, headers=accept)
+        login = client.get(login_path, query_string=query, base_url=base_url, headers=_ACCEPT)
         moved = urlsplit(login.location or "")
         if moved.scheme == login.request.scheme and moved.path.endswith(login_path):
             # To the host that the redirect URL names.
             root = moved.path.removesuffix(login_path)
             base_url = f"{moved.scheme}://{moved.netloc}{root}"
             login = client.get(
-                login_path, query_string=moved.query, base_url=base_url, headers=accept
+                login_path, query_string=moved.query, base_url=base_url, headers=_ACCEPT
             )
         if login.status_code == 200:
             # The site's own login page: its button leads to DingTalk.
             button = _Page(login.text).button.removeprefix(root)
-            login = client.get(button or login_path, base_url=base_url, headers=accept)
+            login = client.get(button or login_path, base_url=base_url, headers=_ACCEPT)
         location = login.location or ""
-        if not location.startswith(f"{self._url}/oauth2/"):
-            raise SimulatorError(self._explain(login, login_path))
+        if not self._is_ours(location):
+            raise SimulatorError(
+                self._explain(login.status, location, login_path, login.request.scheme)
+            )
         callback = urlsplit(self.visit_pages(location))
         return client.get(
             callback.path.removeprefix(root),
@@ -110,17 +178,34 @@ class BrowserWalk:
             base_url=base_url or f"{callback.scheme}://{callback.netloc}{root}",
         )
 
-    def _explain(self, login: TestResponse, login_path: str) -> str:
+    async def log_in_async(self, client: AsyncClient, login_path: str, next_url: str | None) -> Any:
+        """Do the same with a client whose ``get`` is awaited."""
+        how = {"headers": _ACCEPT, "follow_redirects": False}
+        login = await client.get(login_path, params=_query(next_url), **how)
+        if login.status_code == 200:
+            login = await client.get(_Page(login.text).button or login_path, **how)
+        location = str(login.headers.get("location", ""))
+        if not self._is_ours(location):
+            scheme = urlsplit(str(login.url)).scheme
+            raise SimulatorError(
+                self._explain(str(login.status_code), location, login_path, scheme)
+            )
+        return await client.get(await asyncio.to_thread(self.visit_pages, location), **how)
+
+    def _is_ours(self, location: str) -> bool:
+        return location.startswith(f"{self._url}/oauth2/")
+
+    def _explain(self, status: str, target: str, login_path: str, scheme: str) -> str:
         """Return why the site's answer does not lead to the simulator, and what to do."""
-        location = urlsplit(login.location or "")
-        if location.scheme == "https" and login.request.scheme == "http":
+        location = urlsplit(target)
+        if location.scheme == "https" and scheme == "http":
             root = location.path.removesuffix(login_path)
             return (
                 f"GET {login_path} redirected from http to https: pass"
                 f' base_url="https://{location.netloc}{root}" to sign_in().'
             )
         return (
-            f"GET {login_path} answered {login.status} and did not redirect to the simulator"
+            f"GET {login_path} answered {status} and did not redirect to the simulator"
             f" at {self._url}: was the app created with simulator.settings?"
         )
 
@@ -166,6 +251,25 @@ class BrowserWalk:
         if self._person.name not in page.options["person"]:
             raise SimulatorError(f"The login page does not offer {self._person.name!r}.")
         return action, {**fields, "person": self._person.name}
+
+    def is_at_simulator(self, address: str) -> bool:
+        """Tell whether a browser shows one of the simulator's pages."""
+        return address.startswith(f"{self._url}/")
+
+    def selectors(self, markup: str) -> list[str]:
+        """Return the elements of a page that the person would click, the button last."""
+        page = _Page(markup)
+        if page.refusal:
+            raise SimulatorError(f"The simulator refused: {page.refusal.strip()}")
+        if "consent" in page.forms:
+            decision = self._decision(page.options["organisation"])
+            chosen = decision.get("organisation")
+            choice = [] if chosen is None else [f'[name=organisation][value="{chosen}"]']
+            hidden = [each for each in choice if 'type="radio"' in markup]
+            return [*hidden, f"[name=decision][value={decision['decision']}]"]
+        if self._person.name not in page.options["person"]:
+            raise SimulatorError(f"The login page does not offer {self._person.name!r}.")
+        return [f'button[name=person][value="{self._person.name}"]']
 
     def _organisation_code(self) -> str:
         for corp_id in (self._corp_id or "", *self._person.corp_ids):

@@ -52,6 +52,21 @@ class Call:
     at: datetime
 
 
+class Calls(list[Call]):
+    """The API calls so far; a list that remembers how much of it was looked at."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._seen = 0
+
+    def since(self) -> list[Call]:
+        """Return the calls since the last time that this was asked, at first all of them."""
+        # After clear() there may be fewer than were seen.
+        new = self[self._seen :] if self._seen <= len(self) else list(self)
+        self._seen = len(self)
+        return new
+
+
 @dataclass(frozen=True, slots=True)
 class PageVisit:
     """One request of a browser for a page."""
@@ -78,7 +93,7 @@ class Dispatcher:
         self.grants = Grants(world)
         self.faults = Faults()
         self._limits = Limits()
-        self.calls: list[Call] = []
+        self.calls = Calls()
         self.page_visits: list[PageVisit] = []
         self.connections = 0
         self._pages = LoginPages(world, self.grants, console.endpoints)
@@ -96,6 +111,15 @@ class Dispatcher:
                 self._host_of[name] = host
                 endpoints_of_all.append((name, method, path))
         self._routes = _url_map(tuple(endpoints_of_all)).bind("localhost")
+
+    def forget(self) -> None:
+        """Forget codes and tokens, failures, limits and what was called."""
+        self.grants.forget()
+        self.faults.clear()
+        self._limits.clear()
+        self._pages.forget()
+        self.calls.clear()
+        self.page_visits.clear()
 
     @property
     def endpoints(self) -> tuple[str, ...]:

@@ -17,3 +17,15 @@ def dingtalk_simulator() -> "Iterator[DingTalkSimulator]":
 
     with DingTalkSimulator() as simulator:
         yield simulator
+
+
+@pytest.fixture(scope="session")
+def lasting_dingtalk_simulator() -> "Iterator[DingTalkSimulator]":
+    """Run one `DingTalkSimulator` for all tests, or for each worker of pytest-xdist.
+
+    For a site that is built once: its address, ids and secrets stay. Call `reset` between tests.
+    """
+    from .simulator import DingTalkSimulator
+
+    with DingTalkSimulator() as simulator:
+        yield simulator

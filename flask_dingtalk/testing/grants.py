@@ -58,6 +58,12 @@ class Grants:
         #: Every code and token issued so far, valid or not.
         self.issued: set[str] = set()
 
+    def forget(self) -> None:
+        """Make all codes and tokens worthless."""
+        self._codes.clear()
+        self._grants.clear()
+        self._app_tokens.clear()
+
     def issue_code(self, person: Person, corp_id: str | None, *, in_app: bool = False) -> str:
         """Return a new code, for the application as it is now."""
         code = self._note_issued(random_text(32).lower())

@@ -25,6 +25,11 @@ class Limits:
         else:
             self._per_second[endpoint] = per_second
 
+    def clear(self) -> None:
+        """Remove all limits."""
+        self._per_second.clear()
+        self._let_through.clear()
+
     def lets_through(self, endpoint: str) -> bool:
         """Tell whether a call is within the limit; calls over the limit do not count."""
         per_second = self._per_second.get(endpoint)

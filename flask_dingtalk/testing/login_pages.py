@@ -63,6 +63,10 @@ class LoginPages:
             **further,
         }
 
+    def forget(self) -> None:
+        """Log everybody out."""
+        self._logins.clear()
+
     def answer(self, name: str, request: Request, arguments: Mapping[str, Any]) -> Response:
         """Answer with a page, or with the page that says why not."""
         try:

@@ -1,6 +1,7 @@
 """The simulator as tests and sites use it."""
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -9,7 +10,7 @@ from . import SimulatorError
 from .authorization import AUTHORIZE_PATH
 from .console import Console
 from .deliveries import Deliveries
-from .dispatch import Call, Dispatcher, PageVisit
+from .dispatch import Call, Calls, Dispatcher, PageVisit
 from .events import Attempt, Delivery, Happening, fields_of
 from .faults import Fault
 from .in_app import JSAPI_PATH
@@ -23,6 +24,8 @@ from .world import World
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
     from werkzeug.test import TestResponse
+
+    from .browser_walk import AsyncClient, BrowserWalk, Page
 
 __all__ = ["Attempt", "Call", "Delivery", "DingTalkSimulator", "PageVisit"]
 
@@ -46,6 +49,8 @@ class DingTalkSimulator(World):
         self._server: LoopbackServer | None = None
         self._dispatcher = Dispatcher(self, Console(self))
         self._deliveries = Deliveries(self, self._dispatcher.gateway)
+        #: How this process's clock was moved: what ends that, and what moves it on.
+        self._travelling: tuple[Any, Any] | None = None
         self._announce = self._tell_subscribers
 
     def start(self) -> Self:
@@ -56,8 +61,57 @@ class DingTalkSimulator(World):
         self.serve_avatars_at(self.url)
         return self
 
+    def reset(self) -> None:
+        """Begin anew: people, application, clock, failures and calls are as at the start.
+
+        Codes and tokens are worthless, and nobody is logged in. Address, ids and secrets stay, and
+        so a site that uses them.
+        """
+        with self.lock:
+            kept = {
+                name: getattr(self.application, name)
+                for name in (
+                    "client_id",
+                    "client_secret",
+                    "unified_app_id",
+                    "event_token",
+                    "event_aes_key",
+                )
+            }
+            self._stop_travelling()
+            self._begin()
+            for name, value in kept.items():
+                setattr(self.application, name, value)
+            self._dispatcher.forget()
+            self._deliveries.sent.clear()
+        self.tell_news()
+
+    def advance(self, seconds: float, *, site: bool = False) -> None:
+        """Move the clock forward; `ValueError` if `seconds` is negative.
+
+        With `site`, the clock of this whole process moves, and so that of a site in it: states,
+        checks and cookies age as well, until `stop` or `reset`. That needs the package
+        time-machine; `RuntimeError` without it.
+        """
+        if not site:
+            super().advance(seconds)
+            return
+        if seconds < 0:
+            raise ValueError("The clock can only move forward.")
+        with self.lock:
+            if self._travelling is None:
+                self._travelling = _travel()
+            self._travelling[1].shift(seconds)
+        self.tell_news()
+
+    def _stop_travelling(self) -> None:
+        if self._travelling is not None:
+            self._travelling[0].stop()
+            self._travelling = None
+
     def stop(self) -> None:
         """Stop serving and close all connections. People, tokens and recorded calls stay."""
+        self._stop_travelling()
         self._deliveries.stop()
         if self._server is not None:
             self._server.stop()
@@ -101,7 +155,7 @@ class DingTalkSimulator(World):
         }
 
     @property
-    def calls(self) -> list[Call]:
+    def calls(self) -> Calls:
         """The API calls so far, without any secrets; may be cleared."""
         return self._dispatcher.calls
 
@@ -168,18 +222,57 @@ class DingTalkSimulator(World):
         needs ``base_url="https://localhost"``. Returns the response of the callback, whatever its
         status; `SimulatorError` if the login ends before the callback.
         """
+        return self._walk(user, corp_id, decline).log_in(client, login_path, next, base_url)
+
+    async def sign_in_async(
+        self,
+        client: "AsyncClient",
+        user: str | Person,
+        *,
+        corp_id: str | None = None,
+        next: str | None = None,  # noqa: A002 - as in sign_in
+        login_path: str = "/dingtalk/login",
+        decline: bool = False,
+    ) -> Any:
+        """Do the same with an ``httpx.AsyncClient``, or anything with such a ``get``.
+
+        Its ``base_url`` is the address of the site. The event loop goes on meanwhile. Returns the
+        client's response to the callback.
+        """
+        walk = self._walk(user, corp_id, decline)
+        return await walk.log_in_async(client, login_path, next)
+
+    def sign_in_page(
+        self,
+        page: "Page",
+        user: str | Person,
+        address: str,
+        *,
+        corp_id: str | None = None,
+        decline: bool = False,
+    ) -> None:
+        """Sign in in a real browser: `page` is a Playwright page (the synchronous one).
+
+        Opens `address`, a guarded page or the login of a site that is being served, and clicks its
+        way through. Afterwards the page is where the sign-in led. `SimulatorError` if it ends
+        before the site is reached again.
+        """
+        from .browser_walk import click_through
+
+        click_through(page, address, self._walk(user, corp_id, decline))
+
+    def _walk(self, user: str | Person, corp_id: str | None, decline: bool) -> "BrowserWalk":
         # Imported here: it needs requests, and running the simulator alone does not.
         from .browser_walk import BrowserWalk
 
         codes = {corp_id: each.code for corp_id, each in self.organisations.items()}
-        walk = BrowserWalk(
+        return BrowserWalk(
             self.url,
             self.person(user),
             corp_id=corp_id,
             organisation_codes=codes,
             decline=decline,
         )
-        return walk.log_in(client, login_path, next, base_url)
 
     def push(
         self,
@@ -347,6 +440,18 @@ class DingTalkSimulator(World):
                 "The simulator is not running: call start() or use it in a with statement."
             )
         return self._server
+
+
+def _travel() -> tuple[Any, Any]:
+    """Take this process's clock over, as it is now."""
+    try:
+        import time_machine
+    except ImportError:
+        raise RuntimeError(
+            "advance(…, site=True) needs the package time-machine: pip install time-machine"
+        ) from None
+    travel = time_machine.travel(datetime.now(UTC))
+    return travel, travel.start()
 
 
 def _events_path(client: "FlaskClient") -> str:

@@ -35,12 +35,16 @@ class World:
         self.news = threading.Condition()
         #: Called for each event of the application's own organisation.
         self._announce: Callable[[str, Person, Mapping[str, Any]], None] | None = None
+        #: Address of the pages without a trailing slash; empty until they are served.
+        self.base_url = ""
+        self._begin()
+
+    def _begin(self) -> None:
+        """Make the organisations, people and application that there are from the start."""
         self.organisations: dict[str, Organisation] = {}
         self.users: dict[str, Person] = {}
         #: Names of the people with a drawn avatar.
         self._drawn_avatars: set[str] = set()
-        #: Address of the pages without a trailing slash; empty until they are served.
-        self.base_url = ""
         self._offset = 0.0
         own = self.add_organisation(
             f"ding{text_from_seed('own', length=32, hexadecimal=True)}", "示例科技"
