@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -23,7 +22,7 @@ from flask.testing import FlaskClient
 
 import flask_dingtalk
 
-from .helpers import SECRET_KEY, AppFactory, Later, build_site
+from .helpers import SECRET_KEY, AppFactory, Later, build_site, free_port
 
 if TYPE_CHECKING:
     from flask_dingtalk.testing import DingTalkSimulator
@@ -169,20 +168,14 @@ def redis_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     server = shutil.which("redis-server")
     assert server, "install Debian's redis-server; `make test` does"
     directory = tmp_path_factory.mktemp("redis")
-    for _ in range(10):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port: int = free.getsockname()[1]
-        command = [server, "--port", str(port), "--save", "", "--dir", str(directory)]
-        with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
-            try:
-                # It ends at once if somebody else has taken the port meanwhile.
-                if _is_ready(process, port):
-                    yield port
-                    return
-            finally:
-                process.terminate()
-    pytest.fail("found no port for Redis")
+    port = free_port()
+    command = [server, "--port", str(port), "--save", "", "--dir", str(directory)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        try:
+            assert _is_ready(process, port)
+            yield port
+        finally:
+            process.terminate()
 
 
 @pytest.fixture

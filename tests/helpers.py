@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import secrets
+import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -165,6 +168,20 @@ def site_on(stub: StubDingTalk, **settings: Any) -> Flask:
 def sign_in_with(client: FlaskClient, code: str = "c0de") -> Any:
     """Begin a sign-in and come back from DingTalk with a code."""
     return come_back(client, start(client), code)
+
+
+def free_port() -> int:
+    """Return a port that nobody uses, nor the one 10,000 above it, which a Redis Cluster needs.
+
+    Both are outside the range from which systems take ports for connections, so that no connection
+    takes them before the server does.
+    """
+    while True:
+        port = 10_000 + secrets.randbelow(10_000)
+        with socket.socket() as first, socket.socket() as second, suppress(OSError):
+            first.bind(("127.0.0.1", port))
+            second.bind(("127.0.0.1", port + 10_000))
+            return port
 
 
 def endpoints(simulator: DingTalkSimulator) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import signal
-import socket
 import socketserver
 import subprocess
 import threading
@@ -16,23 +15,10 @@ from typing import Any, Self
 
 import redis
 
+from .helpers import free_port
+
 #: Seconds for what has to happen at some time.
-_PATIENCE = 30
-
-
-def free_port() -> int:
-    """Return a port that nobody uses, nor the one 10,000 above it, which a Cluster needs."""
-    while True:
-        with socket.socket() as first, socket.socket() as second:
-            first.bind(("127.0.0.1", 0))
-            port: int = first.getsockname()[1]
-            if port > 55_000:
-                continue
-            try:
-                second.bind(("127.0.0.1", port + 10_000))
-            except OSError:
-                continue
-            return port
+_PATIENCE = 60
 
 
 def until(happened: Callable[[], Any], what: str) -> None:
@@ -123,7 +109,7 @@ def sentinel_of_two(directory: Path) -> Iterator[tuple[Server, Server, Server]]:
         )
         watch = (
             f"sentinel monitor site 127.0.0.1 {master.port} 1\n"
-            "sentinel down-after-milliseconds site 500\n"
+            "sentinel down-after-milliseconds site 2000\n"
             "sentinel failover-timeout site 3000\n"
         )
         sentinel = stack.enter_context(running(directory, sentinel=watch))

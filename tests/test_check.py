@@ -24,7 +24,7 @@ from flask_dingtalk import DingTalk
 from flask_dingtalk.cli import dingtalk
 from flask_dingtalk.testing.browser_walk import BrowserWalk
 
-from .helpers import AppFactory
+from .helpers import AppFactory, free_port
 
 if TYPE_CHECKING:
     from flask_dingtalk.testing import DingTalkSimulator
@@ -578,9 +578,7 @@ def sign_in_and_check(
     simulator: DingTalkSimulator, folder: Path, user: str, **settings: str
 ) -> Found:
     """Run the command with --sign-in, and sign somebody in at the address that it prints."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     (folder / "app.py").write_text(SITE, encoding="utf-8")
     callback = f"http://127.0.0.1:{port}/dingtalk/callback"
     environment = {f"FLASK_{name}": value for name, value in simulator.settings.items()}

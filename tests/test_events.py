@@ -343,7 +343,7 @@ def test_with_the_store_gone_an_event_is_not_lost(
 def _until(is_so: Callable[[], bool]) -> None:
     """Wait for something that takes a moment: after a failure, the store is not asked at once."""
     wait = threading.Event()
-    for _ in range(100):
+    for _ in range(600):
         if is_so():
             return
         wait.wait(0.1)

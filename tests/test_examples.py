@@ -19,13 +19,13 @@ import time_machine
 from flask import Flask
 from flask.testing import FlaskClient
 
-from examples.__main__ import choose_port, free_port
+from examples.__main__ import choose_port
 from examples.site import create_app
 from flask_dingtalk import ConfigurationError
 from flask_dingtalk.messages import ERRORS, WAITING
 from flask_dingtalk.testing import DingTalkSimulator
 
-from .helpers import SECRET_KEY
+from .helpers import SECRET_KEY, free_port
 
 ROOT = Path(__file__).parents[1]
 HTML = {"Accept": "text/html"}

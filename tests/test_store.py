@@ -154,7 +154,7 @@ def test_what_was_under_way_at_a_sign_out_elsewhere_brings_nobody_back(
     def tokens(request: Asked) -> Answer:
         if b"refresh_token" in request.body:
             asked.set()
-            answer.wait(10)
+            answer.wait(60)
             return Answer(TOKEN | {"accessToken": "new", "refreshToken": "newer"})
         return Answer(TOKEN)
 
@@ -171,10 +171,10 @@ def test_what_was_under_way_at_a_sign_out_elsewhere_brings_nobody_back(
     statuses: list[int] = []
     thread = threading.Thread(target=lambda: statuses.append(tab.get(page).status_code))
     thread.start()
-    assert asked.wait(10)
+    assert asked.wait(60)
     moved_to(there, browser).post("/dingtalk/logout")
     answer.set()
-    thread.join(10)
+    thread.join(60)
     assert statuses[0] in (302, 401)
     assert [nick(each) for each in (browser, tab)] == ["nobody", "nobody"]
 

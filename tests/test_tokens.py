@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import socket
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -29,7 +28,7 @@ from flask_dingtalk import (
 )
 from flask_dingtalk.testing import DingTalkSimulator, signed_in
 
-from .helpers import AppFactory, Later, called, in_time, load_at_once
+from .helpers import AppFactory, Later, called, free_port, in_time, load_at_once
 from .stub import PROFILE, TOKEN, Answer, Asked, StubDingTalk
 
 TWO_HOURS = 7200
@@ -268,9 +267,7 @@ def test_a_refresh_that_never_reached_dingtalk_can_be_tried_again(
     later: Later,
 ) -> None:
     """Nobody listened, so nothing was spent."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     app = Flask(__name__)
     app.config.update(
         SECRET_KEY="k",

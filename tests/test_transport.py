@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import gzip
-import socket
 import ssl
 import zlib
 from collections.abc import Iterator
@@ -19,7 +18,7 @@ from flask.testing import FlaskClient
 
 from flask_dingtalk.testing import DingTalkSimulator
 
-from .helpers import build_site, endpoints, sign_in_with, site_on
+from .helpers import build_site, endpoints, free_port, sign_in_with, site_on
 from .stub import PROFILE, TOKEN, Answer, StubDingTalk
 
 
@@ -64,9 +63,7 @@ def test_each_app_has_connections_of_its_own(
 
 def test_when_nobody_listens_the_sign_in_fails_at_once_and_can_be_tried_again() -> None:
     """DingTalk, or the way to it, is down."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     base = {"DINGTALK_CLIENT_ID": "a", "DINGTALK_CLIENT_SECRET": "b", "SECRET_KEY": "k"}
     app = build_site(base | {"DINGTALK_API_BASE_URL": f"http://127.0.0.1:{port}"})
     client = app.test_client()
