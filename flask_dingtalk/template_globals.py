@@ -17,7 +17,7 @@ from .markup import button, logout_button, render
 from .messages import QR
 from .session import renewal_due
 from .signin import begin
-from .urls import route
+from .urls import route, seen_from
 
 
 def install(app: Flask) -> None:
@@ -60,7 +60,7 @@ def dingtalk_logout_button(
     """
     fields = {PROOF: sign_out_proof()}
     if next is not None:
-        fields["next"] = next
+        fields["next"] = seen_from(route("logout"), next)
     return logout_button(fields, text=text, class_=class_)
 
 

@@ -51,7 +51,32 @@ def login_url(target: str | None, *, redirects: bool = False) -> str:
     With ``redirects`` it goes on to DingTalk at once, even where this address shows a page. Raises
     what ``route`` raises.
     """
-    return route("login", next=target, **(_REDIRECTS if redirects else {}))
+    via = _REDIRECTS if redirects else {}
+    url = route("login", next=target, **via)
+    if target is None or url.startswith("/"):
+        return url
+    return route("login", next=seen_from(url, target), **via)
+
+
+def seen_from(url: str, target: str) -> str:
+    """Return ``target``, a ``next`` of this page, as a ``next`` for the route at ``url``.
+
+    Where the routes stand on another host (a subdomain), a path would be one of that host.
+    """
+    here = origin_of(request.host_url)
+    if here is None or not target.startswith("/") or origin_of(url) in (None, here):
+        return target
+    state = app_state()
+    if here in state.settings.trusted_origins:
+        return here + target
+    if state.is_first(f"routes elsewhere than {here}"):
+        current_app.logger.warning(
+            "DingTalk: the routes stand on another host than %s, so that no sign-in leads back "
+            "there. Hint: add that origin to DINGTALK_TRUSTED_ORIGINS, and let "
+            "SESSION_COOKIE_DOMAIN cover both hosts",
+            here,
+        )
+    return target
 
 
 def login_url_for_scripts() -> str:

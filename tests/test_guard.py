@@ -240,6 +240,67 @@ def test_on_a_subdomain_a_redirect_to_the_sign_in_names_the_host_that_has_it() -
     assert response.headers["Location"] == "http://example.com/dingtalk/login?next=/inside"
 
 
+@pytest.fixture
+def on_two_hosts(simulator: DingTalkSimulator) -> Callable[..., Flask]:
+    """Build a site with the routes on one host and a guarded page on another."""
+
+    def build(**settings: object) -> Flask:
+        simulator.application.redirect_urls = ["http://example.com/dingtalk/callback"]
+        app = Flask(__name__, subdomain_matching=True)
+        app.config.update(simulator.settings, SECRET_KEY="k", SERVER_NAME="example.com")
+        app.config.update(settings, SESSION_COOKIE_DOMAIN="example.com")
+        DingTalk(app)
+        app.add_url_rule("/inside", "inside", guarded_view(app), subdomain="api")
+        return app
+
+    return build
+
+
+def test_from_a_trusted_subdomain_a_sign_in_leads_back_to_it(
+    on_two_hosts: Callable[..., Flask], simulator: DingTalkSimulator
+) -> None:
+    """A path alone would be one of the host that has the routes."""
+    client = on_two_hosts(DINGTALK_TRUSTED_ORIGINS="http://api.example.com").test_client()
+    page = "http://api.example.com/inside?month=5"
+    asked = client.get("/inside?month=5", base_url="http://api.example.com").headers["Location"]
+    assert query_of(asked)["next"] == page
+    state = query_of(client.get(asked, base_url="http://example.com").headers["Location"])["state"]
+    landed = client.get(
+        "/dingtalk/callback",
+        query_string={"state": state, "code": simulator.authorization_code("zhang")},
+        base_url="http://example.com",
+    )
+    assert landed.headers["Location"] == page
+    assert client.get("/inside", base_url="http://api.example.com").status_code == 200
+
+
+def test_from_a_trusted_subdomain_a_sign_out_leads_back_to_it(
+    on_two_hosts: Callable[..., Flask],
+) -> None:
+    """As the sign-in does."""
+    app = on_two_hosts(DINGTALK_TRUSTED_ORIGINS="http://api.example.com")
+
+    @app.get("/", subdomain="api")
+    def home() -> str:
+        return render_template_string("{{ dingtalk_logout_button(next='/bye') }}")
+
+    page = app.test_client().get("/", base_url="http://api.example.com").text
+    assert 'action="http://example.com/dingtalk/logout"' in page
+    assert 'value="http://api.example.com/bye"' in page
+
+
+def test_a_subdomain_that_no_sign_in_leads_back_to_is_named(
+    on_two_hosts: Callable[..., Flask], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Once; it has to be trusted first."""
+    client = on_two_hosts().test_client()
+    for _ in range(2):
+        client.get("/inside", base_url="http://api.example.com")
+    lines = [line for line in caplog.messages if "DINGTALK_TRUSTED_ORIGINS" in line]
+    assert len(lines) == 1
+    assert "the routes stand on another host than http://api.example.com" in lines[0]
+
+
 # --- Rules ---------------------------------------------------------------------------------------
 
 
