@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Collection
 from functools import wraps
-from typing import Any, Final, ParamSpec, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, cast, overload
 
 from flask import Blueprint, Flask, Response, current_app, has_request_context, request
 
@@ -13,10 +13,13 @@ from . import page_cache, policy, session
 from .api.models import AnonymousUser, DingTalkUser, UserProxy
 from .errors import DingTalkError, FieldNotKept, NotPermitted, OrganisationNotAllowed
 from .mistakes import note_guarded
-from .responses import is_navigation, is_websocket, json_response
+from .responses import is_navigation, json_response
 from .revalidation import still_signed_in
 from .signin import warming_up
 from .urls import current_url, is_in_app, login_url, login_url_for_scripts
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
 
 Rule = Callable[[DingTalkUser], bool]
 Arguments = ParamSpec("Arguments")
@@ -113,34 +116,34 @@ class Guard:
 
     def _refused(self) -> Any:
         """Return what the guarded function returns instead of calling the view, or ``None``."""
-        event = getattr(request, "event", None)
-        if event is None or not hasattr(request, "namespace"):
-            return self.refusal()
-        # A handler of Flask-SocketIO. There is no response; what it returns goes to the client's
-        # callback. Only False refuses a connection, and an exception leaves it half open.
-        content = self._refusal_of_an_event()
-        if content is not None and event["message"] == "connect":
-            return False
-        return content
+        environ = request.environ
+        # Flask-SocketIO leaves the app in there, and its events have a namespace.
+        if "flask.app" in environ and hasattr(request, "namespace"):
+            return self._refusal_of_event(environ)
+        return self.refusal(environ)
 
-    def _refusal_of_an_event(self) -> dict[str, Any] | None:
+    def _refusal_of_event(self, environ: WSGIEnvironment) -> dict[str, Any] | bool | None:
+        """Return what Flask-SocketIO sends to the client's callback, or ``None`` to go on.
+
+        ``False`` refuses a connection. Anything else would be a yes, and an exception would leave
+        it half open.
+        """
         try:
-            return None if self.refusal() is None else _login_required()
+            if self.refusal(environ) is None:
+                return None
+            content = _login_required()
         except DingTalkError as error:
-            return error.data
+            content = error.data
+        event: dict[str, Any] = getattr(request, "event", {})
+        return content if event.get("message") != "connect" else False
 
-    def refusal(self) -> Response | None:
+    def refusal(self, environ: WSGIEnvironment | None = None) -> Response | None:
         """Return the response for an anonymous visitor, or ``None`` to let the request through.
 
         Raises ``OrganisationNotAllowed`` or ``NotPermitted`` for somebody who is signed in but not
         admitted.
         """
-        if page_cache.EXTENSION_KEY in current_app.extensions:
-            page_cache.refuse_to_keep_a_guard()
-        if is_websocket(request.environ):
-            # It lasts, and its handler may ask for every message.
-            session.read_again()
-        login = session.current_login()
+        login = session.login_for_guard(request.environ if environ is None else environ)
         if login is not None:
             login = still_signed_in(login)
         if login is None:

@@ -35,9 +35,12 @@ from .cookie_room import Fitting, fit, measure
 from .errors import InvalidState, StateSpent
 from .login import Login
 from .memory import Claim, Progress
+from .responses import is_websocket
 from .secret import Secret
 
 if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
     from .store.shared import Store
 
 #: The sealed login, or its id in the store.
@@ -97,10 +100,25 @@ def current_login() -> Login | None:
     Raises ``RuntimeError`` where Flask-Caching would keep for others what depends on this person.
     """
     text = session.get(LOGIN_KEY)
-    if not isinstance(text, str):
-        return None
+    return _login_in(text, request.environ, this_app()) if isinstance(text, str) else None
+
+
+def login_for_guard(environ: WSGIEnvironment) -> Login | None:
+    """Return the login of this request, with what happened since the last look at it.
+
+    Raises ``RuntimeError`` where Flask-Caching would keep the guard's answer.
+    """
     app = this_app()
-    environ = request.environ
+    if page_cache.EXTENSION_KEY in app.extensions:
+        page_cache.refuse_to_keep_a_guard()
+    if "HTTP_UPGRADE" in environ and is_websocket(environ):
+        # It lasts, and its handler may ask for every message.
+        environ.pop(_CACHE_KEY, None)
+    text = session.get(LOGIN_KEY)
+    return _login_in(text, environ, app) if isinstance(text, str) else None
+
+
+def _login_in(text: str, environ: WSGIEnvironment, app: Flask) -> Login | None:
     # Flask-SocketIO handles each event of a connection in a new request, but all of them with the
     # environ of the handshake.
     reader = environ.get("werkzeug.request")
@@ -116,11 +134,6 @@ def current_login() -> Login | None:
     if login is not None and page_cache.EXTENSION_KEY in app.extensions:
         page_cache.refuse_to_keep(login.user.union_id)
     return login
-
-
-def read_again() -> None:
-    """Have the next ``current_login`` find out what happened since the last one."""
-    request.environ.pop(_CACHE_KEY, None)
 
 
 def has_unreadable_login() -> bool:
@@ -229,7 +242,7 @@ def can_be_saved() -> bool:
     """
     if app_state().has_store:
         return True
-    if "websocket" in request.environ.get("HTTP_UPGRADE", "").lower():
+    if is_websocket(request.environ):
         return False
     if hasattr(request, "namespace"):
         # Flask-SocketIO gives its handlers a copy of the session.
