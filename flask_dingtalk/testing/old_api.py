@@ -128,6 +128,7 @@ class OldApi:
             raise OldApiError(testing_wire.ERRCODE_CREDENTIALS_MISSING, "缺少参数 corpid or appkey")
         if not self._world.application.accepts(key, secret):
             raise OldApiError(testing_wire.ERRCODE_CREDENTIALS_WRONG, "不合法的appKey或appSecret")
+        self._check_address(request)
         return {
             wire.OAPI_ACCESS_TOKEN: self._grants.app_token(),
             testing_wire.OAPI_EXPIRES_IN: ACCESS_TOKEN_LIFETIME,
@@ -198,16 +199,20 @@ class OldApi:
             raise OldApiError(testing_wire.ERRCODE_TOKEN_BLANK, "access_token is blank")
         if not self._grants.is_app_token(token):
             raise OldApiError(testing_wire.ERRCODE_TOKEN_INVALID, "不合法的access_token")
-        if not ip_allowed(request.remote_addr, application.allowed_ips):
-            text = f"访问ip不在白名单之中,request ip={request.remote_addr}"
-            raise OldApiError(
-                testing_wire.ERRCODE_IP_NOT_ALLOWED, f"{text} appKey({application.client_id})"
-            )
+        self._check_address(request)
         if permission not in application.permissions:
             text = _NOT_PERMITTED.format(permission=permission, client_id=application.client_id)
             raise OldApiError(testing_wire.ERRCODE_PERMISSION_MISSING, text)
         body = request.get_json(silent=True)
         return body if isinstance(body, dict) else {**request.args, **request.form}
+
+    def _check_address(self, request: Request) -> None:
+        application = self._world.application
+        if not ip_allowed(request.remote_addr, application.allowed_ips):
+            text = f"访问ip不在白名单之中,request ip={request.remote_addr}"
+            raise OldApiError(
+                testing_wire.ERRCODE_IP_NOT_ALLOWED, f"{text} appKey({application.client_id})"
+            )
 
     def _find(self, matches: Callable[[Person, Membership], bool]) -> tuple[Person, Membership]:
         """Return the first person of the application's own organisation that matches."""

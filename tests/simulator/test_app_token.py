@@ -94,3 +94,13 @@ def test_gettoken_refuses_without_wrapping(http: Http, query: str, body: dict[st
     """Refusals of /gettoken are HTTP 200 and not wrapped in 88."""
     answer = http.get(f"/gettoken{query}")
     assert (answer.status_code, answer.json()) == (200, body)
+
+
+def test_gettoken_checks_the_address(http: Http) -> None:
+    """A server that is not on the list of egress addresses gets no token."""
+    application = http.simulator.application
+    application.allowed_ips = ["10.0.0.1"]
+    query = {"appkey": application.client_id, "appsecret": application.client_secret}
+    answer = http.get("/gettoken", params=query).json()
+    assert answer["errcode"] == 60020
+    assert "sub_code" not in answer
