@@ -29,6 +29,7 @@ from examples.site import create_app
 from flask_dingtalk import (
     DingTalkError,
     DingTalkUnavailable,
+    RateLimited,
     current_dingtalk_user,
 )
 from flask_dingtalk.api.employee import Employee, Role
@@ -201,6 +202,32 @@ def test_every_documented_site_signs_people_in_and_out(
             continue
         assert site.test_client().get(rule.rule).location.startswith(login), rule.rule
     assert browser.post(logout).status_code == 303
+
+
+@pytest.mark.parametrize("readme", READMES)
+def test_the_documented_error_handler_loses_nothing(
+    readme: Path, documented_dingtalk: DingTalkSimulator, tmp_path: Path
+) -> None:
+    """Scripts get JSON, and everybody learns when to come back."""
+    (handler,) = [
+        each for each in _snippets(readme, "python") if "errorhandler(DingTalkError)" in each.text
+    ]
+    first = _snippets(readme, "python")[0]
+    (tmp_path / "app.py").write_text(f"{first.text}\n{handler.text}", encoding="utf-8")
+    app = _load(tmp_path / "app.py").app
+
+    @app.get("/busy")  # type: ignore[untyped-decorator]
+    def busy() -> None:
+        raise RateLimited("DingTalk throttles", retry_after=7)
+
+    page, script = (
+        app.test_client().get("/busy", headers={"Accept": accept})
+        for accept in ("text/html", "application/json")
+    )
+    assert f"<h1>{RateLimited().title}</h1>" in page.text
+    assert script.json["error"] == "rate_limited"
+    for answer in (page, script):
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "7")
 
 
 @pytest.mark.parametrize("readme", READMES)

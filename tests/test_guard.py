@@ -240,6 +240,48 @@ def test_on_a_subdomain_a_redirect_to_the_sign_in_names_the_host_that_has_it() -
     assert response.headers["Location"] == "http://example.com/dingtalk/login?next=/inside"
 
 
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        pytest.param({"Accept": "text/html"}, 302, id="a page"),
+        pytest.param({"Accept": "*/*"}, 401, id="a script"),
+    ],
+)
+@pytest.mark.parametrize("is_signed_in", [False, True], ids=["nobody", "not admitted"])
+@pytest.mark.parametrize("address", ["/guarded", "/refusal"])
+def test_the_guards_answers_are_the_apps_and_have_a_body(
+    app: Flask, address: str, is_signed_in: bool, headers: dict[str, str], status: int
+) -> None:
+    """Some frameworks look at the kind of a response, and some servers send none without a body."""
+    dingtalk: DingTalk = app.extensions["dingtalk"]
+    answers = []
+
+    class OwnResponse(Response):
+        pass
+
+    @app.after_request
+    def keep(response: Response) -> Response:
+        answers.append(response)
+        return response
+
+    @app.get("/guarded")
+    @login_required(check=lambda user: False)
+    def guarded() -> str:
+        return "inside"
+
+    @app.get("/refusal")
+    def refusal() -> ResponseReturnValue:
+        return dingtalk.refusal(check=lambda user: False) or "inside"
+
+    app.response_class = OwnResponse
+    client = signed_in(app.test_client(), USER) if is_signed_in else app.test_client()
+    answers.clear()
+    response = client.get(address, headers=headers)
+    assert response.status_code == (403 if is_signed_in else status)
+    assert type(answers[0]) is OwnResponse
+    assert response.data
+
+
 @pytest.fixture
 def on_two_hosts(simulator: DingTalkSimulator) -> Callable[..., Flask]:
     """Build a site with the routes on one host and a guarded page on another."""
