@@ -8,13 +8,11 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
-
-from flask_dingtalk.testing import DingTalkSimulator
+from typing import Any, Final
 
 from ..helpers import SECRET_KEY
 from .documented import PAGE, PARTS, blocks, complete
@@ -42,7 +40,7 @@ def commands() -> list[str]:
 
 
 @contextmanager
-def serving(command: str, simulator: DingTalkSimulator, folder: Path) -> Iterator[Served]:
+def serving(command: str, settings: Mapping[str, Any], folder: Path) -> Iterator[Served]:
     """Run a command in ``folder``, with the files of the page in it, on a free port."""
     for file in blocks():
         ending = "" if file in PARTS else _ADD_VIEWS
@@ -62,7 +60,7 @@ def serving(command: str, simulator: DingTalkSimulator, folder: Path) -> Iterato
         process = subprocess.Popen(
             [Path(sys.executable).with_name(name), *bound[name], *arguments],
             cwd=folder,
-            env=_environment(simulator),
+            env=_environment(settings),
             pass_fds=[listener.fileno()],
             stdout=out,
             stderr=out,
@@ -84,7 +82,7 @@ def _port_in(printed: Path) -> int:
     return int(told[1])
 
 
-def _environment(simulator: DingTalkSimulator) -> dict[str, str]:
-    settings = {"SECRET_KEY": SECRET_KEY, "DINGTALK_MEMBERS_ONLY": False, **simulator.settings}
-    given = {f"FLASK_{name}": str(value) for name, value in settings.items()}
+def _environment(settings: Mapping[str, Any]) -> dict[str, str]:
+    complete = {"SECRET_KEY": SECRET_KEY, "DINGTALK_MEMBERS_ONLY": False, **settings}
+    given = {f"FLASK_{name}": str(value) for name, value in complete.items()}
     return {**os.environ, **given, "PYTHONPATH": str(ROOT)}

@@ -29,7 +29,7 @@ def served(
 ) -> Iterator[Served]:
     """Serve the site of the page by a server that flask-sock knows."""
     command = "gunicorn with_flask_sock:app --worker-class gthread --threads 8"
-    with serving(command, simulator, tmp_path_factory.mktemp("sock")) as running:
+    with serving(command, simulator.settings, tmp_path_factory.mktemp("sock")) as running:
         yield running
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +15,8 @@ from flask_dingtalk import DingTalk, current_dingtalk_user, login_required
 from flask_dingtalk.testing import DingTalkSimulator
 
 from ..helpers import AppFactory
+from .served import serving
+from .walk import OverHttp, sign_in
 
 
 @pytest.fixture
@@ -133,3 +137,26 @@ def test_an_event_knows_of_a_sign_out_since(zhang: FlaskClient, event: str) -> N
 def test_an_event_calls_dingtalk(zhang: FlaskClient) -> None:
     """With the tokens of the person who is connected."""
     assert say(connect(zhang, "/open"), "call") == "张三"
+
+
+def poll(browser: OverHttp) -> str:
+    """Connect as Socket.IO's client does without a websocket; return what the server sends."""
+    path = "/socket.io/?EIO=4&transport=polling"
+    opened = json.loads(browser.get(path).text[1:])
+    path += f"&sid={opened['sid']}"
+    assert browser.send(path, "40").status == 200
+    return browser.get(path).text
+
+
+def test_under_a_server_the_guard_refuses_a_connection_as_well(
+    simulator: DingTalkSimulator, tmp_path: Path
+) -> None:
+    """With the site of the page. In Socket.IO's protocol, 40 is a connection, 44 a refusal."""
+    command = "gunicorn with_flask_socketio:app --worker-class gthread --threads 8"
+    with serving(command, simulator.settings, tmp_path) as served:
+        browser = OverHttp(served.address)
+        assert poll(browser).startswith("44")
+        sign_in(browser, simulator)
+        answer = poll(browser)
+    assert "40{" in answer
+    assert '42["welcome","张三"]' in answer

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
 from flask_dingtalk.testing import DingTalkSimulator
 
+from ..stub import TOKEN, Answer, Asked, StubDingTalk
 from .served import Served, commands, serving
-from .walk import OverHttp, sign_in, walk
+from .walk import OverHttp, begin, come_back, sign_in, walk
 
 #: Those that serve all requests in one process, which knows what all of them do.
 IN_ONE_PROCESS = [command for command in commands() if "--workers" not in command]
@@ -31,7 +34,7 @@ def served(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Served]:
     """Serve the site by each command of the page in turn."""
-    with serving(request.param, simulator, tmp_path_factory.mktemp("served")) as running:
+    with serving(request.param, simulator.settings, tmp_path_factory.mktemp("served")) as running:
         yield running
         printed = running.printed.read_text(encoding="utf-8")
     assert "Traceback" not in printed, printed
@@ -83,3 +86,25 @@ def test_requests_at_once_renew_a_token_once(
     with ThreadPoolExecutor(6) as pool:
         assert list(pool.map(call, range(6))) == [200] * 6
     assert [each.grant_type for each in simulator.calls].count("refresh_token") == 1
+
+
+def test_greenlets_wait_for_each_other(stub: StubDingTalk, tmp_path: Path) -> None:
+    """While DingTalk takes its time for one of them, on the same thread."""
+    refreshes = 0
+
+    def give_tokens(asked: Asked) -> Answer:
+        nonlocal refreshes
+        if b"refresh_token" not in asked.body:
+            return Answer(TOKEN | {"expireIn": 1})
+        refreshes += 1
+        time.sleep(0.5)  # for the others to come; if they come later, they find it done
+        return Answer(TOKEN)
+
+    stub.token = give_tokens
+    command = "gunicorn app:app --worker-class gevent"
+    with serving(command, stub.settings, tmp_path) as served, ThreadPoolExecutor(6) as pool:
+        browser = OverHttp(served.address)
+        assert come_back(browser, state=begin(browser), code="c0de").status == 302
+        tabs = [OverHttp(served.address, browser.cookies) for _ in range(6)]
+        assert list(pool.map(lambda tab: tab.get("/call").status, tabs)) == [200] * 6
+    assert refreshes == 1

@@ -98,6 +98,10 @@ class OverHttp:
         }
         return self._answer("POST", path, headers, urlencode(data))
 
+    def send(self, path: str, text: str) -> Answer:
+        """Send a text, as a script does."""
+        return self._answer("POST", path, {"Content-Type": "text/plain"}, text)
+
     def _answer(
         self, method: str, path: str, headers: Mapping[str, str], body: str | None = None
     ) -> Answer:
