@@ -3,11 +3,15 @@
 Instructions per request, counted by callgrind: the same in each run, and on each machine with the
 same Python. The floor is the ratio's 1. Without valgrind, processor time instead, which is not as
 steady. Everything runs in one process, without a server: only the WSGI application is called.
+
+With a store there is another floor: a bare view that asks Redis for one value, by redis-py. A Redis
+is started for that, if it is installed; what it does itself does not count.
 """
 
 from __future__ import annotations
 
 import gc
+import json
 import os
 import sys
 import time
@@ -17,6 +21,7 @@ from itertools import cycle, islice
 from typing import Any, Final
 
 import flask_login
+from _processes import redis_server
 from _shared import (
     PATH,
     PROFILE,
@@ -54,6 +59,8 @@ class Case:
     cookies: tuple[str | None, ...]
     status: str = "200 OK"
     target: float | None = None
+    #: With a store, or beside one.
+    uses_redis: bool = False
 
 
 def _floor() -> Flask:
@@ -89,6 +96,60 @@ def _flask_dingtalk_nick() -> Flask:
     @login_required
     def report() -> str:
         return f"Hello, {current_dingtalk_user.nick}"
+
+    return app
+
+
+def _redis_floor(url: str) -> Flask:
+    import redis
+
+    client = redis.Redis.from_url(url)
+    client.set("a-session", json.dumps({"user": PROFILE, "token": TOKENS}))
+    app = Flask("redis_floor")
+    app.secret_key = SECRET_KEY
+
+    @app.get(PATH)
+    def report() -> str:
+        return "Hello, somebody" if client.get(session["user"]) else ""
+
+    return app
+
+
+def _keep_key(client: Any) -> None:
+    with client.session_transaction() as content:
+        content["user"] = "a-session"
+
+
+def _with_store(url: str) -> Flask:
+    app = Flask("store_site")
+    app.config.update(settings(), DINGTALK_STORE=url)
+    DingTalk(app)
+
+    @app.get(PATH)
+    @login_required
+    def report() -> str:
+        return "Hello, somebody"
+
+    return app
+
+
+def _flask_session(url: str) -> Flask:
+    import flask_session
+    import redis
+
+    app = Flask("flask_session_site")
+    app.config.update(SESSION_TYPE="redis", SESSION_REDIS=redis.Redis.from_url(url))
+    flask_session.Session(app)
+
+    @app.get("/login")
+    def login() -> str:
+        session["user"] = PROFILE
+        session["token"] = TOKENS
+        return ""
+
+    @app.get(PATH)
+    def report() -> str:
+        return "Hello, somebody" if session.get("user") else ""
 
     return app
 
@@ -155,7 +216,7 @@ def _log_in(client: Any) -> None:
     client.get("/login", environ_base=same)
 
 
-def _cases() -> Iterator[Case]:
+def _cases(store: str | None) -> Iterator[Case]:
     floor = _floor()
     yield Case("bare view, reads its session: the floor", floor, (_cookie(floor, _keep_user),))
     yield Case("bare view, no cookie", floor, (None,))
@@ -173,6 +234,17 @@ def _cases() -> Iterator[Case]:
     recipe = _authlib_recipe()
     yield Case("Authlib's recipe, signed in", recipe, (_cookie(recipe, _log_in),))
     yield Case("Authlib's recipe, anonymous", recipe, (None,), "302 FOUND")
+    if store is None:
+        return
+    floor = _redis_floor(store)
+    name = "bare view, one GET by redis-py: the floor"
+    yield Case(name, floor, (_cookie(floor, _keep_key),), uses_redis=True)
+    ours = _with_store(store)
+    name = "Flask-DingTalk with a store, signed in"
+    yield Case(name, ours, (_cookie(ours, sign_in),), target=1.0, uses_redis=True)
+    others = _flask_session(store)
+    name = "bare view, Flask-Session with its defaults"
+    yield Case(name, others, (_cookie(others, _log_in),), uses_redis=True)
 
 
 def _run(case: Case, environs: Iterator[dict[str, Any]], requests: int) -> None:
@@ -193,17 +265,17 @@ def _prepared(case: Case) -> Iterator[dict[str, Any]]:
     return environs
 
 
-def _count_here() -> None:
+def _count_here(store: str | None) -> None:
     """Run every case, with a call that callgrind notices before and after each."""
-    for case in _cases():
+    for case in _cases(store):
         environs = _prepared(case)
         os.getppid()
         _run(case, environs, _REQUESTS)
         os.getppid()
 
 
-def _instructions(cases: list[Case]) -> list[float]:
-    counts = count_instructions([__file__, _COUNT], marker="getppid")
+def _instructions(cases: list[Case], store: str | None) -> list[float]:
+    counts = count_instructions([__file__, _COUNT, *([store] if store else [])], marker="getppid")
     # Every second count is the preparation of the next case.
     return [count / _REQUESTS for count in counts[: 2 * len(cases) : 2]]
 
@@ -222,23 +294,33 @@ def _processor_time(cases: list[Case]) -> list[float]:
 
 def main() -> None:
     """Measure and print."""
-    cases = list(_cases())
+    with redis_server() as store:
+        _measure(store)
+
+
+def _measure(store: str | None) -> None:
+    cases = list(_cases(store))
     if callgrind() is not None:
-        title, unit, measured = "A request, by callgrind", "instructions", _instructions(cases)
+        title, unit = "A request, by callgrind", "instructions"
+        measured = _instructions(cases, store)
     else:
         # A session comes to a process for the first time only once, not in each round.
         cases = [case for case in cases if len(case.cookies) == 1]
         title = "A request, by processor time (less steady; valgrind is not installed)"
         unit, measured = "nanoseconds", _processor_time(cases)
-    rows = [
-        Row(case.name, value, value / measured[0], case.target)
-        for case, value in zip(cases, measured, strict=True)
-    ]
-    print_table(title, unit, rows)
+    for uses_redis in (False, True):
+        chosen = [
+            each for each in zip(cases, measured, strict=True) if each[0].uses_redis is uses_redis
+        ]
+        rows = [Row(case.name, value, value / chosen[0][1], case.target) for case, value in chosen]
+        if rows:
+            print_table(title + (", with a store" if uses_redis else ""), unit, rows)
+    if store is None:
+        print("Without redis-server, nothing was measured with a store.")
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == [_COUNT]:
-        _count_here()
+    if sys.argv[1:2] == [_COUNT]:
+        _count_here(sys.argv[2] if len(sys.argv) > 2 else None)
     else:
         main()

@@ -253,6 +253,16 @@ def three_processes_at_once() -> Any:
     return in_forks(child, child, child)
 
 
+def callback_under_way() -> Any:
+    """Come back from DingTalk, and say before with what; whoever listens may kill this process."""
+    browser = site().test_client()
+    state = start(browser)
+    cookie = browser.get_cookie("session")
+    assert cookie is not None
+    print(json.dumps([state, cookie.value]), flush=True)  # noqa: T201
+    return come_back(browser, state, "zhang0").status_code
+
+
 SCENARIOS: Final[dict[str, Callable[[], Any]]] = {
     "two people by os.fork": lambda: two_people(in_forks),
     "two people by multiprocessing": lambda: two_people(in_processes),
@@ -262,6 +272,7 @@ SCENARIOS: Final[dict[str, Callable[[], Any]]] = {
     "what is known": what_is_known,
     "many threads at once": many_threads_at_once,
     "three processes at once": three_processes_at_once,
+    "callback under way": callback_under_way,
 }
 
 if __name__ == "__main__":

@@ -22,9 +22,11 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+import redis
 import requests
 
 from .forked import SETTINGS
+from .helpers import build_site, come_back
 from .stub import PROFILE, TOKEN, Answer, Asked, StubDingTalk
 
 ROOT = Path(__file__).parents[1]
@@ -169,6 +171,44 @@ def test_with_a_store_too_nobody_gets_anothers_answers(
 ) -> None:
     """The parent's connection to the store is open when it forks."""
     assert outcome_of(how, slow_dingtalk, DINGTALK_STORE=store_url) == [["zhang"], ["li"]]
+
+
+def test_a_worker_that_is_killed_in_a_callback_blocks_nobody_for_long(
+    slow_dingtalk: StubDingTalk, store_url: str, redis_port: int
+) -> None:
+    """Its visitor's page waits and reloads, until its claim ends; then another worker goes on."""
+    asked, usual = threading.Event(), slow_dingtalk.token
+
+    def token(request: Asked) -> Answer:
+        asked.set()
+        # The connection ends with the worker.
+        killed.wait(20)
+        return Answer(TOKEN)
+
+    killed = threading.Event()
+    slow_dingtalk.token = token
+    with scenario("callback under way", slow_dingtalk, DINGTALK_STORE=store_url) as process:
+        assert process.stdout is not None
+        state, cookie = json.loads(process.stdout.readline())
+        assert asked.wait(20)
+        process.kill()
+        process.wait()
+    killed.set()
+    slow_dingtalk.token = usual
+    app = build_site({"SECRET_KEY": "k", **slow_dingtalk.settings, "DINGTALK_STORE": store_url})
+    browser = app.test_client()
+    browser.set_cookie("session", cookie)
+    waiting = come_back(browser, state, "zhang0")
+    assert waiting.status_code == 503
+    assert "Refresh" in waiting.headers
+    with redis.Redis(port=redis_port, db=1) as content:
+        (name,) = content.scan_iter("*:state:*")
+        # So long a sign-in may take from one step to the next: let that pass.
+        seconds, _ = content.time()
+        assert 0 < int(content.hget(name, "e") or 0) / 1000 - seconds < 60
+        content.hset(name, "e", 0)
+    assert come_back(browser, state, "zhang0").status_code == 302
+    assert browser.get("/").text == "zhang"
 
 
 # --- gunicorn ------------------------------------------------------------------------------------

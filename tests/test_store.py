@@ -606,6 +606,48 @@ def test_who_is_changed_while_signing_in_is_checked_afterwards(
     assert called(simulator) == []
 
 
+@pytest.mark.parametrize("first", ["leave", "change"])
+def test_a_change_does_not_hide_that_somebody_left(
+    member_of: Callable[..., tuple[Flask, FlaskClient, str]],
+    simulator: DingTalkSimulator,
+    first: str,
+) -> None:
+    """Events come in any order; whoever is signing in meanwhile is asked about again."""
+    app, _, user_id = member_of()
+    dingtalk: DingTalk = app.extensions["dingtalk"]
+    people = people_of(app)
+
+    @dingtalk.on_login
+    def leave(user: DingTalkUser, token: DingTalkToken | None) -> None:
+        simulator.leave("zhang")
+        events = [
+            lambda: people.end_member(user_id),
+            people.mark_everybody,
+            lambda: people.mark_member(user_id),
+        ]
+        for event in events if first == "leave" else reversed(events):
+            event()
+
+    browser = app.test_client()
+    assert simulator.sign_in(browser, "zhang").status_code == 403
+    assert nick(browser) == "nobody"
+
+
+def test_everybody_may_be_many(
+    member_of: Callable[..., tuple[Flask, FlaskClient, str]], simulator: DingTalkSimulator
+) -> None:
+    """Each of six hundred sign-ins is marked, and each is ended."""
+    app, browser, user_id = member_of()
+    person = DingTalkUser("somebody", user_id=user_id, nick="张三")
+    browsers = [signed_in(app.test_client(), person) for _ in range(600)]
+    people = people_of(app)
+    with app.app_context():
+        assert people.mark_everybody() >= 601
+        assert people.end_all("somebody") == 600
+        assert people.end_member(user_id) == 1
+    assert nick(browsers[-1]) == nick(browser) == "nobody"
+
+
 def test_the_grace_of_a_change_counts_from_the_event(
     member_of: Callable[..., tuple[Flask, FlaskClient, str]],
     simulator: DingTalkSimulator,

@@ -252,6 +252,7 @@ def _hint(error: BaseException) -> str | None:
     return None
 
 
+@without_inner_frames
 def link_to(url: str) -> Link:
     """Return a link to the server at ``url``; opens no connection.
 
@@ -274,6 +275,7 @@ def link_to(url: str) -> Link:
     )
 
 
+@without_inner_frames
 def link_by(client: Any) -> Link:
     """Return a link to where a synchronous client of redis-py leads; opens no connection.
 

@@ -36,6 +36,14 @@ redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
 if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[2]) then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
 return 1
 """
+#: Leaves news, unless it is a change: that must not hide that the same people left.
+_TELL: Final = """
+if ARGV[1] == 'changed' and redis.call('GET', KEYS[1]) == 'left' then
+  return redis.call('EXPIRE', KEYS[1], ARGV[2])
+end
+redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
+return 1
+"""
 _MARK: Final = """
 if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
 redis.call('HSET', KEYS[1], 'c', ARGV[1])
@@ -90,7 +98,7 @@ class People:
         refused if that is over: for ten minutes from now. To be called again after a failure; it
         does no harm twice.
         """
-        self._tell(user_id, News.LEFT)
+        self._tell(self._keys.known(_NEWS, user_id)[0], News.LEFT)
         return sum(self._end(index) for index in self._keys.known(_MEMBER, user_id))
 
     def end_everybody(self) -> int:
@@ -98,7 +106,7 @@ class People:
 
         For ten minutes from now, whoever signs in is asked about twice, as after ``end_member``.
         """
-        self._link.run("SET", f"{self._everybody}:{_NEWS}", News.LEFT.value, "EX", _NEWS_LAST)
+        self._tell(f"{self._everybody}:{_NEWS}", News.LEFT)
         return self._end(self._everybody)
 
     def mark_member(self, user_id: str) -> int:
@@ -108,7 +116,7 @@ class People:
         ``DINGTALK_REVALIDATE_GRACE`` counts from now. A mark goes once DingTalk has answered a
         check that began after it.
         """
-        self._tell(user_id, News.CHANGED)
+        self._tell(self._keys.known(_NEWS, user_id)[0], News.CHANGED)
         return sum(self._mark(index) for index in self._keys.known(_MEMBER, user_id))
 
     def mark_everybody(self) -> int:
@@ -116,7 +124,7 @@ class People:
 
         Takes some 20 ms for a thousand sign-ins.
         """
-        self._link.run("SET", f"{self._everybody}:{_NEWS}", News.CHANGED.value, "EX", _NEWS_LAST)
+        self._tell(f"{self._everybody}:{_NEWS}", News.CHANGED)
         return self._mark(self._everybody)
 
     def news_of(self, user_id: str) -> News | None:
@@ -132,13 +140,8 @@ class People:
         """Have one sign-in checked at its next guarded request."""
         self._link.evaluate(_MARK, self._keys.random("login", login.id), _new_mark())
 
-    def _tell(self, user_id: str, news: News) -> None:
-        name = self._keys.known(_NEWS, user_id)[0]
-        command: tuple[object, ...] = ("SET", name, news.value, "EX", _NEWS_LAST)
-        if news is News.CHANGED:
-            # A change must not hide that the same person left.
-            command += ("NX",)
-        self._link.run(*command)
+    def _tell(self, name: str, news: News) -> None:
+        self._link.evaluate(_TELL, name, news.value, _NEWS_LAST)
 
     def _end(self, index: str) -> int:
         ended = 0
@@ -159,9 +162,14 @@ class People:
         return marked
 
     def _names(self, index: str) -> Iterator[list[bytes]]:
-        names: list[bytes] = self._link.run("ZRANGE", index, 0, -1)
-        for start in range(0, len(names), _AT_ONCE):
-            yield names[start : start + _AT_ONCE]
+        # Page by page: everybody may be many. Some may come twice, which does no harm.
+        cursor = b"0"
+        while True:
+            cursor, found = self._link.run("ZSCAN", index, cursor, "COUNT", _AT_ONCE)
+            if names := found[::2]:
+                yield names
+            if cursor == b"0":
+                return
 
 
 def _new_mark() -> str:
