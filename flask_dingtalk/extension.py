@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from flask import Blueprint, Flask
 
-from . import guard, mistakes, session, signin
+from . import guard, log_output, mistakes, session, signin
 from .api.models import DingTalkToken
 from .app_state import EXTENSION_KEY, AppState, app_state
 from .cli import dingtalk as dingtalk_commands
@@ -79,6 +79,7 @@ class DingTalk(ApiCalls):
                 "event ends",
                 hint="set DINGTALK_STORE, or give DingTalk(app, store=client)",
             )
+        log_output.prepare(app)
         mistakes.warn_of_settings(app, settings)
         app.extensions["dingtalk"] = self
         app.extensions[EXTENSION_KEY] = AppState(settings, app.config, link)

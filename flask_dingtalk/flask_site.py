@@ -6,6 +6,7 @@ Errors know no Flask, so that what raises them can be read, typed and tested wit
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,8 +17,11 @@ from jinja2 import TemplateNotFound
 
 from .api import wire
 from .errors import serve_errors_of
+from .logs import facts
 from .messages import LANGUAGES, Language
 from .responses import Site, accepted_language
+
+_log = logging.getLogger(__name__)
 
 _TEMPLATES: Final = Path(__file__).with_name("templates")
 #: Where the language by ``Accept-Language`` is kept: one page asks for it several times.
@@ -76,7 +80,7 @@ class FlaskSite(Site):
             # Where the routes are not registered, the folder that comes with them is not either.
             if not (isinstance(error, TemplateNotFound) and error.name == name):
                 # The error that is to be shown must not be lost behind one of its page.
-                current_app.logger.exception("The site's own %s failed", name)
+                _log.exception("The site's own %s failed", name, extra=facts("site_code_failed"))
             return None
 
 
@@ -109,7 +113,9 @@ def _babel_locale() -> str | None:
         locale = flask_babel.get_locale()
     except Exception:
         # The site's own function, which may be what failed in the first place.
-        current_app.logger.exception("The site's own choice of a language failed")
+        _log.exception(
+            "The site's own choice of a language failed", extra=facts("site_code_failed")
+        )
         return None
     return None if locale is None else str(locale.language)
 

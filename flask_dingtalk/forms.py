@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from hmac import compare_digest
 from typing import Final
 
-from flask import current_app, request
+from flask import request
 from werkzeug.exceptions import LengthRequired, MethodNotAllowed, RequestEntityTooLarge
 
 from . import session
 from .app_state import KeyRing, app_state, this_app
 from .errors import NotPermitted
+from .logs import facts
 from .redirects import origin_of
 from .signin import printable
 from .urls import comes_from_trusted_origin
+
+_log = logging.getLogger(__name__)
 
 # The fields of our forms.
 #: A state: from the page inside the DingTalk client, and from the QR code.
@@ -59,7 +63,7 @@ def require_own_post(is_proven: Callable[[], bool]) -> None:
             f"a POST from {printable(origin or 'another origin')!r}; this is {request.host_url}",
             hint=_OPAQUE_HINT if origin == _OPAQUE else _FOREIGN_HINT,
         )
-        current_app.logger.warning("DingTalk: %s", error.log_message)
+        _log.warning("DingTalk: %s", error.log_message, extra=facts("form_refused", error))
         raise error
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import Callable, Collection
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, cast, overload
@@ -12,6 +13,7 @@ from flask import Blueprint, Flask, Response, current_app, has_request_context, 
 from . import page_cache, policy, session
 from .api.models import AnonymousUser, DingTalkUser, UserProxy
 from .errors import DingTalkError, FieldNotKept, NotPermitted, OrganisationNotAllowed
+from .logs import facts, level_of
 from .mistakes import note_guarded
 from .responses import is_navigation, json_response
 from .revalidation import still_signed_in
@@ -20,6 +22,8 @@ from .urls import current_url, is_in_app, login_url, login_url_for_scripts
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
+
+_log = logging.getLogger(__name__)
 
 Rule = Callable[[DingTalkUser], bool]
 Arguments = ParamSpec("Arguments")
@@ -153,8 +157,12 @@ class Guard:
         try:
             self._admit(login.user)
         except DingTalkError as error:
-            current_app.logger.warning(
-                "DingTalk user refused at %r: %s", request.path, error.log_message
+            _log.log(
+                level_of(error),
+                "DingTalk user refused at %r: %s",
+                request.path,
+                error.log_message,
+                extra=facts("refused", error),
             )
             if isinstance(error, OrganisationNotAllowed | NotPermitted):
                 # Retry on DingTalk's pages: the client always uses the same account.

@@ -33,7 +33,10 @@ from .api.events import Event
 from .app_state import app_state_of
 from .errors import ConfigurationError, DingTalkError, DingTalkUnavailable
 from .events import handle
+from .logs import facts
 from .settings import is_loopback
+
+_log = logging.getLogger(__name__)
 
 Answer = TypeVar("Answer")
 
@@ -140,8 +143,10 @@ class _Client(DingTalkStreamClient):  # type: ignore[misc]
             # DingTalk sends the event again.
             return
         except Exception as error:
-            self._app.logger.warning(
-                "DingTalk sent a frame that cannot be read (%s)", type(error).__name__
+            _log.warning(
+                "DingTalk sent a frame that cannot be read (%s)",
+                type(error).__name__,
+                extra=facts("event_refused"),
             )
 
     async def _connect(self) -> Any:
@@ -193,7 +198,9 @@ class _Client(DingTalkStreamClient):  # type: ignore[misc]
             try:
                 await _in_thread(self._mark_everybody)
             except DingTalkError as error:
-                self._app.logger.error("DingTalk events: %s", error.log_message)
+                _log.error(
+                    "DingTalk events: %s", error.log_message, extra=facts("event_put_off", error)
+                )
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE)
             else:
@@ -233,15 +240,17 @@ class _Handler(EventHandler):  # type: ignore[misc]
             event = Event.from_frame(headers, json.dumps(message.data, sort_keys=True))
         except ValueError as error:
             # It would not get better by being sent again.
-            self._app.logger.warning("DingTalk event refused: %s", error)
+            _log.warning("DingTalk event refused: %s", error, extra=facts("event_refused"))
             return wire.STREAM_STATUS_SUCCESS
         try:
             with self._app.app_context():
                 handle(event)
         except DingTalkError as error:
-            self._app.logger.error("DingTalk event put off: %s", error.log_message)
+            _log.error(
+                "DingTalk event put off: %s", error.log_message, extra=facts("event_put_off", error)
+            )
         except Exception:
-            self._app.logger.exception("DingTalk event put off: %r", event.type)
+            _log.exception("DingTalk event put off: %r", event.type, extra=facts("event_put_off"))
         else:
             return wire.STREAM_STATUS_SUCCESS
         return wire.STREAM_STATUS_LATER

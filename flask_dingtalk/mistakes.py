@@ -6,6 +6,7 @@ says what to do. Nothing here changes what the site does.
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -19,7 +20,10 @@ from flask import Flask, request, request_started
 from flask.blueprints import BlueprintSetupState
 
 from .app_state import EXTENSION_KEY, AppState, app_state_of
+from .logs import facts
 from .settings import PREFIX, Settings
+
+_log = logging.getLogger(__name__)
 
 #: On a view that a guard was put around: the guarded versions of it.
 _GUARDED: Final = "_dingtalk_guarded"
@@ -36,28 +40,33 @@ _MAX_LOGGED_LENGTH: Final = 200
 def warn_of_settings(app: Flask, settings: Settings) -> None:
     """Warn about settings that are valid but probably a mistake."""
     if settings.is_open_to_all:
-        app.logger.warning(
+        _log.warning(
             "Everybody with a DingTalk account can sign in to this site: DingTalk stops nobody. "
             "Hint: set DINGTALK_MEMBERS_ONLY = True to admit the members of your organisation "
             "alone, or DINGTALK_ALLOWED_CORP_IDS; DINGTALK_MEMBERS_ONLY = False says that "
-            "everybody is welcome"
+            "everybody is welcome",
+            extra=facts("open_to_all"),
         )
     if str(app.config.get("SESSION_COOKIE_SAMESITE")).lower() == "strict":
-        app.logger.warning(
+        _log.warning(
             "SESSION_COOKIE_SAMESITE is 'Strict': the session cookie does not come back from "
-            "DingTalk's pages, and every sign-in fails. Hint: use 'Lax'"
+            "DingTalk's pages, and every sign-in fails. Hint: use 'Lax'",
+            extra=facts("cookie_samesite"),
         )
     problem = _credentials_problem(settings)
     if problem is not None:
-        app.logger.warning(
-            "%s. Hint: copy both from the console, 基础信息 > 凭证与基础信息", problem
+        _log.warning(
+            "%s. Hint: copy both from the console, 基础信息 > 凭证与基础信息",
+            problem,
+            extra=facts("credentials_strange"),
         )
     for name in _only_in_environment(app):
-        app.logger.warning(
+        _log.warning(
             "%s is in the environment, but app.config does not have it, so that it has no effect. "
             "Hint: app.config.from_prefixed_env(), called before DingTalk(app), reads FLASK_%s",
             name,
             name.removeprefix("FLASK_"),
+            extra=facts("setting_unread"),
         )
 
 
@@ -96,12 +105,13 @@ def warn_of_redirect_uri(app: Flask) -> None:
         if rule.endpoint.split(".")[-2:] == ["dingtalk", "callback"]
     ]
     if callbacks and not any(_ends_with(path, rule) for rule in callbacks):
-        app.logger.warning(
+        _log.warning(
             "DINGTALK_REDIRECT_URI leads to %s, which is no callback of this app: people would get "
             "404 after they signed in at DingTalk. Hint: let it end with %s, here and in the "
             "console (开发配置 > 安全设置 > 重定向URL), or mount the routes where it leads",
             path or "/",
             callbacks[0],
+            extra=facts("redirect_uri_strange"),
         )
 
 
@@ -129,10 +139,11 @@ def _at_first_request(app: Flask, **_: Any) -> None:
     # Later requests pay nothing for this.
     request_started.disconnect(_at_first_request, app)
     for endpoint in _open_views(app):
-        app.logger.warning(
+        _log.warning(
             "The view %r is open to everybody: its @login_required stands above the route, where "
             "it has no effect. Hint: put the route first, as in @app.get(…), then @login_required",
             endpoint,
+            extra=facts("view_open"),
         )
     warn_of_proxy(app_state_of(app), app)
 
@@ -191,7 +202,7 @@ def warn_of_proxy(state: AppState, app: Flask) -> None:
     else:
         return
     if state.is_first("proxy"):
-        app.logger.warning(
+        _log.warning(
             "A proxy says that people see this site at %s, but the app sees %s: DingTalk would "
             "send them back to %s, which it does not know. Hint: let the app trust its proxy, "
             "app.wsgi_app = werkzeug.middleware.proxy_fix.ProxyFix(app.wsgi_app, x_for=1, "
@@ -199,6 +210,7 @@ def warn_of_proxy(state: AppState, app: Flask) -> None:
             said,
             seen,
             seen,
+            extra=facts("proxy_untrusted"),
         )
 
 

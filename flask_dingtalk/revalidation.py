@@ -13,12 +13,11 @@ else of the check fails. A check ends in one of three outcomes:
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final, TypeVar
-
-from flask import current_app
 
 from . import policy, session, signals
 from .api.error_codes import TOKEN_REFUSED
@@ -33,8 +32,11 @@ from .errors import (
     StoreUnavailable,
 )
 from .login import Login, MustLeave, Outcome, Stays, Unknown
+from .logs import facts
 from .signin import sign_out
 from .store.people import marked_at
+
+_log = logging.getLogger(__name__)
 
 Answer = TypeVar("Answer")
 
@@ -79,7 +81,8 @@ def still_signed_in(login: Login) -> Login | None:
 
 
 def _sign_out(login: Login, reason: str) -> None:
-    current_app.logger.warning("DingTalk user %r signed out: %s", login.user.union_id, reason)
+    _log.info("DingTalk: a user was signed out: %s", reason, extra=facts("signed_out_by_check"))
+    _log.debug("DingTalk: that was %r", login.user.union_id, extra=facts("signed_out_by_check"))
     sign_out()
 
 
@@ -94,8 +97,10 @@ def _check_once(state: AppState, login: Login, *, in_grace: bool) -> Outcome:
             # The request that is checking may be about to say that the user stays.
             raise StoreUnavailable(error.detail) from None
         # Another request is checking this login, and takes too long for this one.
-        current_app.logger.warning(
-            "DingTalk could not be asked about a user: %s", error.log_message
+        _log.warning(
+            "DingTalk could not be asked about a user: %s",
+            error.log_message,
+            extra=facts("check_impossible", error),
         )
         outcome = Unknown(login)
     if check.refreshed is not None:
@@ -220,8 +225,10 @@ class _Check:
                 _TOKENS, memory.refreshes.refresh, token, client.refresh, self._state.patience
             )
         except LoginRequired as error:
-            current_app.logger.warning(
-                "DingTalk could not be asked for new tokens: %s", error.log_message
+            _log.info(
+                "DingTalk could not be asked for new tokens: %s",
+                error.log_message,
+                extra=facts("tokens_refused", error),
             )
             self._refresh_refused = True
             return login
@@ -285,8 +292,10 @@ class _Check:
         except DingTalkError as error:
             if api == _PROFILE and error.dingtalk_code in TOKEN_REFUSED:
                 raise
-            current_app.logger.error(
-                "DingTalk could not be asked about a user: %s", error.log_message
+            _log.error(
+                "DingTalk could not be asked about a user: %s",
+                error.log_message,
+                extra=facts("check_impossible", error),
             )
             if isinstance(error, RateLimited):
                 pauses.pause((api, "throttled"), max(_TRY_AGAIN_AFTER, error.retry_after))

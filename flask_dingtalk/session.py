@@ -7,6 +7,7 @@ store, the session keeps the id of the login, and the store the login itself.
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import struct
 import sys
@@ -34,6 +35,7 @@ from .codec import deflate, inflate, pack_token, unpack, unpack_token
 from .cookie_room import Fitting, fit, measure
 from .errors import InvalidState, StateSpent
 from .login import Login
+from .logs import facts
 from .memory import Claim, Progress
 from .responses import is_websocket
 from .secret import Secret
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
     from .store.shared import Store
+
+_log = logging.getLogger(__name__)
 
 #: The sealed login, or its id in the store.
 LOGIN_KEY: Final = "_dingtalk"
@@ -169,10 +173,11 @@ def open_login(login: Login, attempt: Attempt) -> None:
         raise fitting.too_large()
     lost = fitting.lost_of(login)
     if lost:
-        current_app.logger.warning(
+        _log.warning(
             "DingTalk: the session cookie has no room for %s of the user's record. Hint: use "
             "server-side sessions (Flask-Session) to keep the whole record",
             ", ".join(lost),
+            extra=facts("record_cut"),
         )
     _keep(fitting)
     session[STATES_KEY] = ".".join(states)
@@ -227,7 +232,9 @@ def _replace(login: Login | None) -> Login | None:
     if not fitting.fits:
         # The browser will reject this cookie and keep the old one; what this process remembers of
         # the login still applies to it.
-        current_app.logger.error("DingTalk: %s", fitting.too_large().log_message)
+        _log.error(
+            "DingTalk: %s", fitting.too_large().log_message, extra=facts("session_too_large")
+        )
     _keep(fitting)
     return fitting.login
 
@@ -269,9 +276,10 @@ def _read(app: Any, text: str) -> Login | None:
     store = state.store
     login = _open(state.key_ring(app), text) if store is None else store.logins.find(text)
     if login is None:
-        current_app.logger.debug(
+        _log.debug(
             "DingTalk: the login in the session cannot be read%s",
             "" if store is None else ", or has ended",
+            extra=facts("login_unreadable"),
         )
         return None
     now = time.time()
@@ -327,11 +335,12 @@ def _renew_session_id() -> None:
     if regenerate is not None:
         regenerate(session)
     elif not isinstance(interface, SecureCookieSessionInterface):
-        current_app.logger.warning(
+        _log.warning(
             "DingTalk: %s cannot renew a session's id at a sign-in, so that a planted id is signed "
             "in as well. Hint: use Flask-Session 0.7 or later, or give the session interface a "
             "method regenerate(session)",
             type(interface).__name__,
+            extra=facts("session_id_kept"),
         )
 
 
@@ -366,10 +375,11 @@ def begin(target: str | None, *, began_at: str | None = None) -> str:
         if measured.cookie_bytes is None:
             _keep_targets({**_kept_targets(), _text(nonce): target})
         else:
-            current_app.logger.warning(
+            _log.warning(
                 "DingTalk sign-in: the address asked for is too long to come back from DingTalk, "
                 "so that the sign-in will end at DINGTALK_LOGIN_REDIRECT. Hint: keep its query "
-                "shorter, or use server-side sessions (Flask-Session), which have room for it"
+                "shorter, or use server-side sessions (Flask-Session), which have room for it",
+                extra=facts("target_lost"),
             )
     return state
 

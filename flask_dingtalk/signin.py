@@ -40,6 +40,7 @@ from .errors import (
     describe,
 )
 from .login import Login
+from .logs import facts
 from .memory import Claim, Progress
 from .mistakes import warn_of_proxy
 from .redirects import origin_of
@@ -56,6 +57,8 @@ from .urls import (
     redirect_uri,
     safe_target,
 )
+
+_log = logging.getLogger(__name__)
 
 #: A function of user and token, plain or async, that returns a response or nothing.
 LoginHook = Callable[[DingTalkUser, Any], Any]
@@ -97,11 +100,12 @@ def begin(asked: str | None) -> tuple[str, str]:
         return session.begin(safe_target(asked)), uri
     # No warning: a proxy that rewrites the host shows the app another one than the browser's. If
     # the session cookie does not come back, the callback says why.
-    current_app.logger.info(
+    _log.info(
         "DingTalk sign-in begins at %s and will come back to %s, as DINGTALK_REDIRECT_URI or "
         "SERVER_NAME says",
         here or "a host that cannot be read",
         home,
+        extra=facts("sign_in_elsewhere"),
     )
     return session.begin(safe_target(asked), began_at=here), uri
 
@@ -176,9 +180,10 @@ def _finish(returned: Returned, hooks: Iterable[LoginHook], way: _Way) -> Respon
             # a state that may be another browser's, only by a redirect: a page that goes on by
             # itself would send cookies with SameSite=Strict to where somebody else wants.
             if isinstance(error, StateNotKnown):
-                current_app.logger.info(
+                _log.info(
                     "DingTalk sign-in: the visitor is signed in already, and goes on | %s",
                     error.log_message,
+                    extra=facts("already_signed_in", error),
                 )
                 return _redirect(landing(error.target), way.status)
             error.continue_url = landing(error.target)
@@ -324,8 +329,11 @@ def _check_failures() -> None:
     """Raise ``RateLimited`` for an address from which too many codes came that nobody knows."""
     wait = app_state().memory.failures.seconds_to_wait(request.remote_addr)
     if wait > 0:
+        _log.debug(
+            "DingTalk: the address is %s", request.remote_addr, extra=facts("sign_in_failed")
+        )
         raise RateLimited(
-            f"too many made-up or used codes came from {request.remote_addr}",
+            "too many made-up or used codes came from one address",
             retry_after=math.ceil(wait),
             hint="behind a proxy, use werkzeug.middleware.proxy_fix.ProxyFix: otherwise all "
             "visitors have one address",
@@ -428,7 +436,9 @@ def report(error: Exception) -> None:
     """Log a failed sign-in once, and tell those who listen."""
     if isinstance(error, RateLimited) and error.reload_after and error.dingtalk_code is None:
         # It is waiting for its turn and has not failed.
-        current_app.logger.info("DingTalk sign-in waits: %s", error.log_message)
+        _log.info(
+            "DingTalk sign-in waits: %s", error.log_message, extra=facts("sign_in_waits", error)
+        )
         return
     if isinstance(error, InvalidState):
         error.retry_url = error.continue_url or login_url(error.target)
@@ -437,14 +447,19 @@ def report(error: Exception) -> None:
         error, ConfigurationError | DingTalkUnavailable | DingTalkAPIError | StoreUnavailable
     )
     level = logging.ERROR if is_ours else logging.WARNING
-    current_app.logger.log(level, "DingTalk sign-in failed: %s", describe(error))
+    _log.log(
+        level, "DingTalk sign-in failed: %s", describe(error), extra=facts("sign_in_failed", error)
+    )
     signals.login_failed.send(this_app(), error=error)
 
 
 def report_no_in_app_code(reason: str) -> None:
     """Log why the client gave no code, since a phone has no console to look at."""
-    current_app.logger.warning(
-        "The DingTalk client gave no code: %r. Hint: %s", printable(reason), _NO_IN_APP_CODE
+    _log.warning(
+        "The DingTalk client gave no code: %r. Hint: %s",
+        printable(reason),
+        _NO_IN_APP_CODE,
+        extra=facts("no_in_app_code"),
     )
 
 

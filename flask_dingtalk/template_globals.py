@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 
-from flask import Flask, Response, after_this_request, current_app, request
+from flask import Flask, Response, after_this_request, request
 from markupsafe import Markup
 
 from .api import wire
@@ -13,11 +14,14 @@ from .app_state import app_state
 from .errors import ConfigurationError
 from .forms import PROOF, sign_out_proof
 from .guard import current_dingtalk_user
+from .logs import facts
 from .markup import button, logout_button, render
 from .messages import QR
 from .session import renewal_due
 from .signin import begin
 from .urls import route, seen_from
+
+_log = logging.getLogger(__name__)
 
 
 def install(app: Flask) -> None:
@@ -86,7 +90,11 @@ def dingtalk_qr(
     except ConfigurationError as error:
         if request.blueprint != "dingtalk":
             # On the site's own page, nothing else would tell the developer.
-            current_app.logger.error("DingTalk's QR code cannot be shown: %s", error.log_message)
+            _log.error(
+                "DingTalk's QR code cannot be shown: %s",
+                error.log_message,
+                extra=facts("qr_code_failed", error),
+            )
         raise
     # Several codes on one page are told apart by it.
     element_id = f"dingtalk-qr-{secrets.token_hex(4)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping
 from typing import Any, Final
@@ -14,8 +15,11 @@ from werkzeug.routing import BuildError
 from .api import wire
 from .app_state import app_state, this_app
 from .errors import ConfigurationError
+from .logs import facts
 from .redirects import MAX_LENGTH, is_path, local_target, origin_of, trusted_target
 from .settings import is_loopback
+
+_log = logging.getLogger(__name__)
 
 #: Query parameter of the login route: skip the sign-in page and go to DingTalk.
 _REDIRECTS: Final = {"via": "redirect"}
@@ -41,7 +45,7 @@ def route(name: str, **values: Any) -> str:
             "the routes of this extension are not registered on this app",
             hint="app.register_blueprint(dingtalk.blueprint), not inside another blueprint",
         )
-        current_app.logger.error("DingTalk: %s", error.log_message)
+        _log.error("DingTalk: %s", error.log_message, extra=facts("routes_missing", error))
         raise error from None
 
 
@@ -70,11 +74,12 @@ def seen_from(url: str, target: str) -> str:
     if here in state.settings.trusted_origins:
         return here + target
     if state.is_first(f"routes elsewhere than {here}"):
-        current_app.logger.warning(
+        _log.warning(
             "DingTalk: the routes stand on another host than %s, so that no sign-in leads back "
             "there. Hint: add that origin to DINGTALK_TRUSTED_ORIGINS, and let "
             "SESSION_COOKIE_DOMAIN cover both hosts",
             here,
+            extra=facts("routes_elsewhere"),
         )
     return target
 
@@ -183,11 +188,12 @@ def safe_target(asked: str | None) -> str | None:
     ``DINGTALK_TRUSTED_ORIGINS``.
     """
     if asked is not None and len(asked) > MAX_LENGTH:
-        current_app.logger.warning(
+        _log.warning(
             "DingTalk: a next of %d characters is ignored. Hint: keep its query shorter; %d are "
             "the most",
             len(asked),
             MAX_LENGTH,
+            extra=facts("target_lost"),
         )
     target = local_target(asked, origin_of(request.host_url) or "")
     if target is None:

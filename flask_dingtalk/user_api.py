@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
-
-from flask import current_app
 
 from . import session, signals
 from .api.arguments import check_arguments, is_repeatable
@@ -15,11 +14,14 @@ from .api.models import DingTalkToken
 from .app_state import app_state, this_app
 from .errors import DingTalkAPIError, DingTalkError, LoginRequired
 from .login import Login
+from .logs import facts, level_of
 from .memory import Refreshed
 from .urls import current_url, login_url, login_url_for_scripts
 
 if TYPE_CHECKING:
     from requests import Response
+
+_log = logging.getLogger(__name__)
 
 
 class ApiCalls(ABC):
@@ -130,8 +132,13 @@ def call(method: str, path: str, **kwargs: Any) -> Response:
         if isinstance(error, LoginRequired):
             # Loading the page again would not help. A script is told where to send the visitor.
             error.retry_url, error.login_url = login_url(current_url()), login_url_for_scripts()
-        current_app.logger.warning(
-            "DingTalk call failed: %s %r: %s", method, path, error.log_message
+        _log.log(
+            level_of(error),
+            "DingTalk call failed: %s %r: %s",
+            method,
+            path,
+            error.log_message,
+            extra=facts("call_failed", error),
         )
         raise
 

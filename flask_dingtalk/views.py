@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -14,10 +15,13 @@ from .api import wire
 from .app_state import app_state
 from .errors import DingTalkError
 from .guard import sign_in_by_navigation
+from .logs import facts
 from .pages import NO_CODE_REASON
 from .responses import is_navigation, json_response
 from .secret import Secret
 from .urls import asks_for_redirect, is_in_app
+
+_log = logging.getLogger(__name__)
 
 
 def build_blueprint(hooks: Sequence[signin.LoginHook]) -> Blueprint:
@@ -62,8 +66,10 @@ def build_blueprint(hooks: Sequence[signin.LoginHook]) -> Blueprint:
         try:
             state, renew_after = session.renew_state(Secret(request.form.get(forms.STATE, "")))
         except DingTalkError as error:
-            current_app.logger.warning(
-                "DingTalk's QR code cannot be renewed: %s", error.log_message
+            _log.warning(
+                "DingTalk's QR code cannot be renewed: %s",
+                error.log_message,
+                extra=facts("qr_code_not_renewed", error),
             )
             raise
         content = {"state": state, "renew_after": renew_after}

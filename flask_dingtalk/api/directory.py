@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeGuard, TypeVar
 from urllib.parse import quote
 
 from ..errors import DingTalkError, DingTalkUnavailable, OrganisationNotAllowed
+from ..logs import facts
 from ..secret import Secret, without_inner_frames
 from ..single_flight import SingleFlight
 from . import wire
@@ -292,7 +293,11 @@ class Directory:
                     dingtalk_message=error.dingtalk_message,
                     request_id=error.request_id,
                 ) from None
-            _log.warning("DINGTALK_CORP_ID could not be checked: %s", error.log_message)
+            _log.warning(
+                "DINGTALK_CORP_ID could not be checked: %s",
+                error.log_message,
+                extra=facts("corp_id_unchecked", error),
+            )
             self._corp_id_known_until = time.time() + _TRY_AGAIN_AFTER
         else:
             self._corp_id_known_until = math.inf

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from ..errors import ConfigurationError, StoreUnavailable
+from ..logs import facts
 from ..secret import without_inner_frames
 
 _log = logging.getLogger(__name__)
@@ -213,7 +214,7 @@ class _Health:
         if self._down_until:
             self._down_until = 0.0
             self._logged_at = float("-inf")
-            _log.info("DingTalk: the store answers again")
+            _log.info("DingTalk: the store answers again", extra=facts("store_answers"))
 
     def failed(self, error: BaseException) -> BaseException:
         """Note a failure; return what to raise."""
@@ -231,7 +232,9 @@ class _Health:
         now = time.monotonic()
         if not 0 <= now - self._logged_at < _LOG_AGAIN:
             self._logged_at = now
-            _log.error("DingTalk: %s", problem.log_message)
+            _log.error(
+                "DingTalk: %s", problem.log_message, extra=facts("store_unavailable", problem)
+            )
         return problem
 
 
