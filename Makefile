@@ -64,7 +64,7 @@ $(VENV)/.created:
 	touch $@
 
 $(VENV)/.demo: $(VENV)/.created setup.py
-	$(BIN)/pip install --quiet --editable .
+	$(BIN)/pip install --quiet --editable '.[redis]'
 	touch $@
 
 $(VENV)/.test: $(VENV)/.created setup.py

@@ -19,7 +19,7 @@ import time_machine
 from flask import Flask
 from flask.testing import FlaskClient
 
-from examples.__main__ import choose_port
+from examples.__main__ import choose_port, choose_store
 from examples.site import create_app
 from flask_dingtalk import ConfigurationError
 from flask_dingtalk.messages import ERRORS, WAITING
@@ -576,6 +576,145 @@ def test_no_approver_role_means_no_approvals(visitor: FlaskClient) -> None:
     """Without APPROVER_ROLE, neither the page nor a link to it exists."""
     assert "/approvals" not in page(visitor, "/")
     assert visitor.get("/approvals").status_code == 404
+
+
+# --- The site: devices ---------------------------------------------------------------------------
+
+CHROME = "Mozilla/5.0 (Windows NT 10.0) AppleWebKit/537.36 Chrome/142.0 Safari/537.36"
+PHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0) AppleWebKit/605.1 AliApp(DingTalk/8.0)"
+
+
+def browser_of(app: Flask, simulator: DingTalkSimulator, name: str, agent: str) -> FlaskClient:
+    """Sign somebody in, in a browser of this kind."""
+    client = app.test_client()
+    client.environ_base["HTTP_USER_AGENT"] = agent
+    simulator.sign_in(client, name)
+    return client
+
+
+def test_devices_lists_where_somebody_is_signed_in(
+    portal_app: Flask, simulator: DingTalkSimulator
+) -> None:
+    """Each browser once, this one marked, and nobody else's."""
+    computer = browser_of(portal_app, simulator, "zhang", CHROME)
+    browser_of(portal_app, simulator, "zhang", PHONE)
+    browser_of(portal_app, simulator, "li", "curl/8")
+    text = words(page(computer, "/devices/"))
+    assert "Chrome, Windows" in text
+    assert "DingTalk, iOS" in text
+    assert text.count("This browser") == 1
+    assert "Unknown browser" not in text
+
+
+def test_device_is_forgotten_with_the_sign_out(
+    portal_app: Flask, simulator: DingTalkSimulator
+) -> None:
+    """And with another sign-in in the same browser."""
+    computer = browser_of(portal_app, simulator, "zhang", CHROME)
+    phone = browser_of(portal_app, simulator, "zhang", PHONE)
+    phone.post("/dingtalk/logout")
+    assert "DingTalk, iOS" not in page(computer, "/devices/")
+    simulator.sign_in(computer, "zhang")
+    assert words(page(computer, "/devices/")).count("Chrome, Windows") == 1
+
+
+def test_device_shows_when_it_was_last_seen(
+    portal_app: Flask, simulator: DingTalkSimulator
+) -> None:
+    """Any page counts."""
+    start = datetime(2026, 1, 1, 10, tzinfo=UTC)
+    with time_machine.travel(start, tick=False) as moved:
+        computer = browser_of(portal_app, simulator, "zhang", CHROME)
+        moved.shift(3600)
+        page(computer, "/")
+        text = page(computer, "/devices/")
+    assert 'datetime="2026-01-01T10:00:00+00:00"' in text
+    assert 'datetime="2026-01-01T11:00:00+00:00"' in text
+
+
+def test_without_a_store_nobody_can_sign_out_everywhere(zhang: FlaskClient) -> None:
+    """The page says what is missing."""
+    text = page(zhang, "/devices/")
+    assert "FLASK_DINGTALK_STORE" in text
+    assert "/devices/sign-out" not in text
+
+
+@pytest.fixture
+def stored_app(simulator: DingTalkSimulator, store_url: str) -> Flask:
+    """Build the example site with a store."""
+    return create_app(simulator.settings | {"SECRET_KEY": SECRET_KEY, "DINGTALK_STORE": store_url})
+
+
+def test_signing_out_everywhere_ends_all_sign_ins(
+    stored_app: Flask, simulator: DingTalkSimulator
+) -> None:
+    """In every browser of this person, and of nobody else."""
+    computer = browser_of(stored_app, simulator, "zhang", CHROME)
+    phone = browser_of(stored_app, simulator, "zhang", PHONE)
+    other = browser_of(stored_app, simulator, "li", CHROME)
+    response = computer.post("/devices/sign-out", follow_redirects=True)
+    assert "You are signed out in every browser." in response.text
+    for browser in (computer, phone):
+        assert browser.get("/profile", headers=HTML).status_code == 302
+    assert other.get("/profile", headers=HTML).status_code == 200
+    simulator.sign_in(computer, "zhang")
+    assert "DingTalk, iOS" not in page(computer, "/devices/")
+
+
+def test_another_site_cannot_sign_anybody_out_everywhere(
+    stored_app: Flask, simulator: DingTalkSimulator
+) -> None:
+    """A browser says where the form came from."""
+    computer = browser_of(stored_app, simulator, "zhang", CHROME)
+    answer = computer.post("/devices/sign-out", headers={"Sec-Fetch-Site": "cross-site"})
+    assert answer.status_code == 403
+    assert computer.get("/profile", headers=HTML).status_code == 200
+
+
+@pytest.fixture
+def simulated_with_store(store_url: str) -> Iterator[Flask]:
+    """Build the example site without credentials and with a store."""
+    app = create_app({"DINGTALK_STORE": store_url})
+    yield app
+    app.extensions["simulator"].stop()
+
+
+def test_with_a_store_a_leaver_is_out_at_once(simulated_with_store: Flask) -> None:
+    """In every browser, without a check."""
+    people = simulated_with_store.extensions["simulator"]
+    computer = browser_of(simulated_with_store, people, "zhang", CHROME)
+    phone = browser_of(simulated_with_store, people, "zhang", PHONE)
+    people.calls.clear()
+    response = computer.post("/simulator/leave", follow_redirects=True)
+    assert "you are signed out in every browser" in words(response.text)
+    for browser in (computer, phone):
+        assert browser.get("/profile", headers=HTML).status_code == 302
+    assert not people.calls
+    assert not simulated_with_store.extensions["devices"]
+
+
+def test_the_demo_takes_the_redis_that_answers(
+    redis_port: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And says so."""
+    url = choose_store(port=redis_port)
+    assert url == f"redis://127.0.0.1:{redis_port}"
+    assert url in capsys.readouterr().err
+
+
+def test_the_demo_does_without_a_redis(capsys: pytest.CaptureFixture[str]) -> None:
+    """And says so."""
+    assert choose_store(port=free_port()) is None
+    assert "No Redis" in capsys.readouterr().err
+
+
+def test_the_demo_takes_the_store_of_the_environment(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its address, which may hold a password, is not shown."""
+    monkeypatch.setenv("FLASK_DINGTALK_STORE", "redis://:secret@redis.example")
+    assert choose_store() == "redis://:secret@redis.example"
+    assert "secret" not in capsys.readouterr().err
 
 
 # --- The site: leaving the company ---------------------------------------------------------------

@@ -7,7 +7,9 @@ starts a DingTalk simulator. With them, also set FLASK_SECRET_KEY. For everythin
 with the simulator, set FLASK_DINGTALK_MEMBERS_ONLY, FLASK_DINGTALK_EMPLOYEE_PROFILE and
 FLASK_DINGTALK_REVALIDATE_AFTER as well. FLASK_DINGTALK_IN_APP_LOGIN=true, together with
 FLASK_DINGTALK_CORP_ID, signs people in inside the DingTalk client. FLASK_DINGTALK_LOGIN_PAGE=false
-skips the sign-in page with the QR code.
+skips the sign-in page with the QR code. With FLASK_DINGTALK_STORE, the address of a Redis, people
+can sign out everywhere at once; for leavers at once, set FLASK_DINGTALK_EVENT_TOKEN and
+FLASK_DINGTALK_EVENT_AES_KEY as well.
 """
 
 from collections.abc import Mapping
@@ -19,7 +21,7 @@ from flask.json.provider import DefaultJSONProvider
 
 from flask_dingtalk import login_required, user_logged_in, user_logged_out
 
-from . import accounts, development, views
+from . import accounts, development, devices, views
 
 
 class ReadableJSON(DefaultJSONProvider):
@@ -62,6 +64,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     user_logged_out.connect(views.say_goodbye, app)
 
     app.register_blueprint(views.pages)
+    devices.init_app(app)
     role = app.config["APPROVER_ROLE"]
     if role:
         # Guarded here and not in views.py, where the role is not known yet.

@@ -6,6 +6,8 @@ A site with credentials does not import this module.
 import atexit
 import json
 import secrets
+import threading
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -15,7 +17,7 @@ from markupsafe import Markup
 from werkzeug.wrappers import Response
 
 from flask_dingtalk import NotPermitted, current_dingtalk_user
-from flask_dingtalk.testing import DingTalkSimulator
+from flask_dingtalk.testing import DingTalkSimulator, SimulatorError
 from flask_dingtalk.testing.people import Person, Role
 
 from . import texts
@@ -77,9 +79,15 @@ def use_simulator(app: Flask) -> None:
         "DINGTALK_CORP_ID": company,
     }.items():
         app.config.setdefault(name, value)
+    if app.config.get("DINGTALK_STORE") is not None:
+        # The simulator tells the site at once who leaves.
+        app.config.from_mapping(simulator.event_settings)
+        # The people end with this process: their sign-ins need not stay in the store for long.
+        app.config.setdefault("DINGTALK_SIGN_IN_LIFETIME", 86_400)
     for name in _RECORDS:
         _settle_in(simulator, simulator.users[name])
     app.extensions["simulator"] = simulator
+    app.extensions["simulator_events"] = threading.Event()
     app.register_blueprint(controls)
     click.echo(
         f" * No FLASK_DINGTALK_CLIENT_ID: signing in with a simulator at {simulator.url}", err=True
@@ -124,17 +132,46 @@ def refuse_other_sites() -> None:
         raise NotPermitted("a form that another site sent")
 
 
+@controls.before_app_request
+def subscribe_to_events() -> None:
+    """Have the simulator push its events here, once it is known where this is.
+
+    Then somebody who leaves in the simulator's own console is signed out at once, too.
+    """
+    simulator = _simulator()
+    has_begun = current_app.extensions["simulator_events"]
+    if current_app.config.get("DINGTALK_STORE") is None or has_begun.is_set():
+        return
+    has_begun.set()
+    url = url_for("dingtalk.events", _external=True)
+
+    def subscribe() -> None:
+        # A test client is nowhere.
+        with suppress(SimulatorError):
+            simulator.subscribe(url)
+
+    # The simulator asks this site for the right answer first.
+    threading.Thread(target=subscribe, daemon=True).start()
+
+
 @controls.post("/leave")
 def leave() -> Response:
-    """Make the signed-in person leave the company; they stay signed in until the next check."""
+    """Make the signed-in person leave the company.
+
+    Without a store, they stay signed in until the next check.
+    """
     simulator = _simulator()
     for person in _people(simulator):
         is_member = simulator.application.corp_id in person.memberships
         if is_member and person.union_id == current_dingtalk_user.union_id:
             simulator.leave(person)
+            has_store = current_app.config.get("DINGTALK_STORE") is not None
+            if has_store:
+                # At once, so that the next page shows it.
+                simulator.push("user_leave_org", person, client=current_app.test_client())
             flash(
                 texts.say(
-                    "simulator.gone",
+                    "simulator.gone.at_once" if has_store else "simulator.gone",
                     organisation=texts.named(current_app.config["COMPANY_NAME"]),
                     seconds=f"{current_app.config['DINGTALK_REVALIDATE_AFTER']}",
                 )

@@ -26,6 +26,7 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
     "nav.record": ("My record", "员工档案"),
     "nav.approvals": ("Approvals", "待审批"),
     "nav.company": ("Notices", "公告"),
+    "nav.devices": ("My devices", "登录设备"),
     "sign_out": ("Sign out", "退出登录"),
     "footer": (
         "An example of Flask-DingTalk. This site is not run by DingTalk.",
@@ -58,6 +59,16 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
         " page.",
         "您已从{organisation}离职。上次核实满 {seconds} 秒后，本站会再次向钉钉核实，"
         "之后打开需要登录的页面时，您将被退出登录。",
+    ),
+    "simulator.leave.text.at_once": (
+        "See what happens to your sign-ins when you leave {organisation}. DingTalk tells this site"
+        " at once.",
+        "从{organisation}离职后，登录状态会怎样？钉钉会立即通知本站。",
+    ),
+    "simulator.gone.at_once": (
+        "You have left {organisation}. DingTalk told this site, and you are signed out in every"
+        " browser.",
+        "您已从{organisation}离职。钉钉通知了本站，您在所有浏览器中都已退出登录。",
     ),
     "hello": ("Hello {nick}, you are signed in.", "{nick}，您好！您已登录。"),
     "goodbye": ("You are signed out.", "您已退出登录。"),
@@ -130,6 +141,36 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
         "The button is on My record. Open a guarded page {seconds} seconds later: you are signed"
         " out and told why.",
         "按钮在“员工档案”页。{seconds} 秒后再打开需要登录的页面，您会被退出登录，并看到原因。",
+    ),
+    "home.tries.leaver.text.at_once": (
+        "The button is on My record. You are signed out at once, in every browser.",
+        "按钮在“员工档案”页。您会立即退出登录，所有浏览器都是如此。",
+    ),
+    "home.devices": (
+        "Where you are signed in, and a way out everywhere.",
+        "查看在哪些设备上登录，并可一次全部退出。",
+    ),
+    "devices.lead": (
+        "You are signed in to this site in these browsers.",
+        "您在以下浏览器中登录了本站。",
+    ),
+    "devices.unknown": ("Unknown browser", "未知浏览器"),
+    "devices.this": ("This browser", "当前浏览器"),
+    "devices.since": ("Signed in", "登录时间"),
+    "devices.seen": ("Last seen", "最近访问"),
+    "devices.everywhere": ("Sign out everywhere", "全部退出登录"),
+    "devices.everywhere.text": (
+        "For a phone that was lost, or a computer that you forgot: this ends all your sign-ins,"
+        " this one included.",
+        "手机遗失，或忘了在某台电脑上退出时，可一次结束您的所有登录，包括当前登录。",
+    ),
+    "devices.no_store": (
+        "Only a store knows all sign-ins: set {store}, and this page can end them.",
+        "只有存储才知道所有登录：设置 {store} 后，即可在此全部退出。",
+    ),
+    "devices.gone": (
+        "You are signed out in every browser.",
+        "您已在所有浏览器中退出登录。",
     ),
     "home.api": ("JSON endpoint", "JSON 接口"),
     "home.api.lead": (

@@ -157,6 +157,12 @@ def _security_policy() -> str:
 
 
 @pages.app_template_global()
+def has_store() -> bool:
+    """Tell whether sign-ins are kept where all of a person's are known."""
+    return current_app.config.get("DINGTALK_STORE") is not None
+
+
+@pages.app_template_global()
 def person_name(user: DingTalkUser) -> Markup:
     """Return what to call somebody: the nick, on pages in English with the name in Latin letters.
 
