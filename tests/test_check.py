@@ -143,7 +143,7 @@ def test_nothing_is_changed_at_dingtalk(
         "grantType": "authorization_code",
     }
     url = f"{simulator.url}/v1.0/oauth2/userAccessToken"
-    assert requests.post(url, json=body, timeout=10).status_code == 200
+    assert requests.post(url, json=body, timeout=60).status_code == 200
 
 
 # --- Each mistake in the console -----------------------------------------------------------------
@@ -601,9 +601,9 @@ def sign_in_and_check(
         )
         back = walk.visit_pages(address)
         # Another page that knows no state gets nothing.
-        assert requests.get(f"{callback}?authCode=made-up&state=x", timeout=10).status_code == 404
+        assert requests.get(f"{callback}?authCode=made-up&state=x", timeout=60).status_code == 404
         # Not with requests, which would log the code in the address.
-        with urllib.request.urlopen(back, timeout=10) as page:
+        with urllib.request.urlopen(back, timeout=60) as page:
             assert "terminal" in page.read().decode()
         content = json.loads(process.stdout.read())
     assert process.returncode == (0 if content["ok"] else 1)

@@ -18,6 +18,8 @@ from flask_dingtalk.api.event_push import EventCipher, MalformedPush
 from flask_dingtalk.api.events import Effect, Event
 from flask_dingtalk.errors import NotPermitted
 
+from .made_up import examples
+
 TOKEN: Final = "ExampleToken1"
 AES_KEY: Final = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFE"
 OWNER: Final = "dingexampleclientid1"
@@ -130,6 +132,7 @@ def test_the_answer_says_success_to_this_application() -> None:
 
 
 @given(st.binary(max_size=200), st.binary(min_size=16, max_size=16))
+@examples(100)
 def test_what_is_sealed_opens(message: bytes, random: bytes) -> None:
     """Messages of every length survive, whatever their padding."""
     assert CIPHER.decrypt(CIPHER.encrypt(message, random)) == message
@@ -254,6 +257,7 @@ FIELDS: Final = ("UserId", "userid", "userIdList", "TimeStamp", "eventTime", "co
     st.dictionaries(st.sampled_from(PARAMETERS), st.text()),
     st.binary() | st.text().map(lambda text: json.dumps({"encrypt": text}).encode()),
 )
+@examples(100)
 def test_anything_made_up_is_refused_in_one_of_two_ways(query: dict[str, str], body: bytes) -> None:
     """Whatever comes, it never fails in a third way."""
     with pytest.raises((NotPermitted, MalformedPush)):
@@ -261,6 +265,7 @@ def test_anything_made_up_is_refused_in_one_of_two_ways(query: dict[str, str], b
 
 
 @given(st.binary(max_size=200))
+@examples(100)
 def test_anything_signed_is_an_event_or_is_refused(data: bytes) -> None:
     """Bytes below a right signature do not get further."""
     with pytest.raises((NotPermitted, MalformedPush)):
@@ -271,6 +276,7 @@ def test_anything_signed_is_an_event_or_is_refused(data: bytes) -> None:
     st.dictionaries(st.sampled_from(FIELDS) | st.text(), VALUES | st.lists(VALUES), max_size=5),
     st.sampled_from(["user_leave_org", "label_user_change", "inner_app_status_change", "new"]),
 )
+@examples(100)
 def test_every_authentic_event_can_be_read(fields: dict[str, Any], kind: str) -> None:
     """Whatever its fields are, its properties are of the promised kinds."""
     event = pushed(json.dumps({**fields, "EventType": kind}).encode())

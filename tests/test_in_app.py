@@ -12,7 +12,7 @@ import time_machine
 from flask import Flask, abort, jsonify, redirect
 from flask.testing import FlaskClient
 from flask.typing import ResponseReturnValue
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from flask_dingtalk import (
@@ -39,6 +39,7 @@ from .helpers import (
     query_of,
     start,
 )
+from .made_up import examples
 from .markup import links, tags, with_attribute
 from .stub import TOKEN, Answer, Asked, StubDingTalk
 
@@ -1028,7 +1029,7 @@ ANSWERS = VALUES | st.fixed_dictionaries(
 
 
 @given(answer=ANSWERS)
-@settings(max_examples=100, deadline=None)
+@examples(100)
 def test_whatever_dingtalk_answers_is_a_user_or_an_error_of_ours(
     stub: StubDingTalk, stubbed: Flask, answer: Any
 ) -> None:

@@ -208,12 +208,12 @@ def name_of(simulator: DingTalkSimulator, code: str) -> str:
     """Spend a code of the client as a site does, and return whose it was."""
     application = simulator.application
     body = {"appKey": application.client_id, "appSecret": application.client_secret}
-    token = requests.post(f"{simulator.url}/v1.0/oauth2/accessToken", json=body, timeout=10).json()
+    token = requests.post(f"{simulator.url}/v1.0/oauth2/accessToken", json=body, timeout=60).json()
     info = requests.post(
         f"{simulator.url}/topapi/v2/user/getuserinfo",
         params={"access_token": token["accessToken"]},
         data={"code": code},
-        timeout=10,
+        timeout=60,
     )
     return str(info.json()["result"]["name"])
 

@@ -8,13 +8,14 @@ from urllib.parse import unquote, urljoin, urlsplit
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from flask_dingtalk.redirects import local_target, trusted_target
 from flask_dingtalk.testing import DingTalkSimulator
 
 from .helpers import come_back, start
+from .made_up import examples
 
 ORIGIN = "https://portal.example.com"
 
@@ -163,7 +164,7 @@ def as_a_browser_reads(address: str) -> str:
 
 
 @given(TARGETS)
-@settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(500)
 def test_no_address_leads_a_browser_to_another_origin(target: str) -> None:
     """A proxy that decodes it once or twice makes no difference."""
     local = local_target(target, ORIGIN)
@@ -176,7 +177,7 @@ def test_no_address_leads_a_browser_to_another_origin(target: str) -> None:
 
 
 @given(TARGETS)
-@settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(500)
 def test_no_address_on_a_trusted_origin_leads_a_browser_to_another_one(target: str) -> None:
     """Wherever the browser that follows it is."""
     trusted = trusted_target(ORIGIN + target, [ORIGIN])
@@ -188,7 +189,7 @@ def test_no_address_on_a_trusted_origin_leads_a_browser_to_another_one(target: s
 
 
 @given(TARGETS)
-@settings(max_examples=200, deadline=None)
+@examples(200)
 def test_what_was_accepted_once_is_accepted_again_unchanged(target: str) -> None:
     """A target travels through several steps and means the same in each."""
     local = local_target(target, ORIGIN)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from itsdangerous import base64_decode
 
@@ -20,6 +20,7 @@ from flask_dingtalk import ConfigurationError, DingTalkToken, DingTalkUser
 from flask_dingtalk.testing import DingTalkSimulator, signed_in
 
 from .helpers import SECRET_KEY, AppFactory, build_site, come_back, start
+from .made_up import examples
 
 TYPICAL: dict[str, Any] = {
     "nick": "张小明",
@@ -448,7 +449,7 @@ def reader() -> Flask:
 
 
 @given(user=USERS, token=st.none() | TOKENS)
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(150)
 def test_every_user_and_token_come_back_out_of_the_session_as_they_went_in(
     writer: Flask, reader: Flask, user: DingTalkUser, token: DingTalkToken | None
 ) -> None:
@@ -467,7 +468,7 @@ def test_every_user_and_token_come_back_out_of_the_session_as_they_went_in(
 
 
 @given(st.text() | st.binary().map(lambda data: data.hex()))
-@settings(max_examples=100, deadline=None)
+@examples(100)
 def test_no_text_in_the_session_is_ever_an_error(reader: Flask, text: str) -> None:
     """Neither as user nor as sign-ins under way."""
     client = reader.test_client()

@@ -2,12 +2,11 @@
 
 A state machine of Hypothesis makes up stories and keeps its own account of who agreed to what, in
 which browser, and whose sign-in has ended. Each step is checked against what the site shows.
-``STATEFUL_EXAMPLES=2000`` makes up more of them, and others each time.
+``EXAMPLES=50`` makes up more of them, and others each time.
 """
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
@@ -18,7 +17,6 @@ import redis
 import time_machine
 from flask import Flask, jsonify, session
 from flask.typing import ResponseReturnValue
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -34,8 +32,8 @@ from flask_dingtalk import DingTalk, DingTalkUser, current_dingtalk_user
 from flask_dingtalk.testing import DingTalkSimulator
 
 from .helpers import SECRET_KEY, build_site, query_of
+from .made_up import examples
 
-_EXAMPLES: Final = os.environ.get("STATEFUL_EXAMPLES")
 _AFTER: Final = 900
 _LIFETIME: Final = 5000
 _BROWSERS: Final = ("one", "two")
@@ -515,12 +513,5 @@ def _tell_stories(simulator: DingTalkSimulator, store_url: str | None = None) ->
     machine = type("SignIns", (SignIns,), {"simulator": simulator, "store_url": store_url})
     run_state_machine_as_test(
         machine,
-        settings=settings(
-            max_examples=int(_EXAMPLES or (40 if store_url is None else 25)),
-            stateful_step_count=25,
-            derandomize=_EXAMPLES is None,
-            database=None,
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
-        ),
+        settings=examples(40 if store_url is None else 12, stateful_step_count=25),
     )

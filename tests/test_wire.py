@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from flask_dingtalk import DingTalkToken, DingTalkUser, login_failed, user_logged_in
@@ -31,6 +31,7 @@ from flask_dingtalk.messages import ERRORS
 from flask_dingtalk.settings import Settings
 
 from .helpers import build_site, sign_in_with, site_on
+from .made_up import examples
 from .stub import PROFILE, TOKEN, Answer, Asked, StubDingTalk
 
 
@@ -466,7 +467,7 @@ STATUSES = st.sampled_from([200, 200, 200, 201, 204, 301, 400, 401, 403, 404, 42
 
 @pytest.mark.slow
 @given(token=TOKENS, profile=PROFILES, statuses=st.tuples(STATUSES, STATUSES), good=st.booleans())
-@settings(max_examples=200, deadline=None)
+@examples(200)
 def test_whatever_dingtalk_sends_ends_in_a_sign_in_or_on_a_page(
     lasting_stub: StubDingTalk,
     token: Any,

@@ -137,7 +137,7 @@ def speak(simulator: DingTalkSimulator, data: bytes) -> bytes:
     """Send raw bytes; return what comes until the connection is closed."""
     parts = urlsplit(simulator.url)
     assert parts.hostname is not None
-    with socket.create_connection((parts.hostname, parts.port or 0), timeout=10) as connection:
+    with socket.create_connection((parts.hostname, parts.port or 0), timeout=60) as connection:
         connection.sendall(data)
         answer = b""
         while chunk := connection.recv(65536):

@@ -24,7 +24,7 @@ from .helpers import JSON, Http, api_error, speak
 )
 def test_new_api_refuses_unknown_paths_and_methods(http: Http, method: str, path: str) -> None:
     """A wrong path or method gets HTTP 404 and InvalidAction.NotFound."""
-    answer = http.session.request(method, http.simulator.url + path, timeout=10)
+    answer = http.session.request(method, http.simulator.url + path, timeout=60)
     assert answer.status_code == 404
     assert answer.headers["Content-Type"] == JSON
     assert http.simulator.calls[-1].code == "InvalidAction.NotFound"
@@ -59,7 +59,7 @@ def test_old_api_refuses_unknown_paths_and_methods(
     http: Http, method: str, path: str, body: dict[str, Any]
 ) -> None:
     """A wrong path or method gets HTTP 200 with an errcode."""
-    answer = http.session.request(method, http.simulator.url + path, timeout=10)
+    answer = http.session.request(method, http.simulator.url + path, timeout=60)
     received = answer.json()
     assert ("request_id" in received) == path.startswith("/topapi/")
     received.pop("request_id", None)

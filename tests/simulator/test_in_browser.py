@@ -159,9 +159,9 @@ def nick_of(simulator: DingTalkSimulator, code: str) -> str:
         "grantType": "authorization_code",
     }
     url = f"{simulator.url}/v1.0/oauth2/userAccessToken"
-    token = requests.post(url, json=body, timeout=10).json()["accessToken"]
+    token = requests.post(url, json=body, timeout=60).json()["accessToken"]
     headers = {"x-acs-dingtalk-access-token": token}
-    me = requests.get(f"{simulator.url}/v1.0/contact/users/me", headers=headers, timeout=10)
+    me = requests.get(f"{simulator.url}/v1.0/contact/users/me", headers=headers, timeout=60)
     return str(me.json()["nick"])
 
 

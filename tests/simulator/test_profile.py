@@ -32,7 +32,7 @@ def test_profile_has_the_documented_fields(http: Http) -> None:
 
 def test_avatar_is_a_picture(http: Http) -> None:
     """The address in avatarUrl serves an SVG picture."""
-    answer = requests.get(http.profile()["avatarUrl"], timeout=10)
+    answer = requests.get(http.profile()["avatarUrl"], timeout=60)
     assert answer.headers["Content-Type"] == "image/svg+xml"
     assert answer.text.startswith("<svg ")
 

@@ -72,14 +72,14 @@ def test_ipv6_is_supported() -> None:
     """The simulator can listen on ::1."""
     with DingTalkSimulator(host="::1") as simulator:
         assert simulator.url.startswith("http://[::1]:")
-        assert requests.get(simulator.url, timeout=10).status_code == 200
+        assert requests.get(simulator.url, timeout=60).status_code == 200
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 def test_host_may_be_a_loopback_name(host: str) -> None:
     """The names of this machine are accepted."""
     with DingTalkSimulator(host=host) as simulator:
-        assert requests.get(simulator.url, timeout=10).status_code == 200
+        assert requests.get(simulator.url, timeout=60).status_code == 200
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "", "192.0.2.1", "example.com"])
@@ -99,7 +99,7 @@ def test_stopping_does_not_wait_for_clients(simulator: DingTalkSimulator) -> Non
         b"GET /v1.0/con",
         b"GET /v1.0/contact/users/me HTTP/1.1\r\nHost: localhost\r\n\r\n",
     ]
-    connections = [socket.create_connection(address, timeout=10) for _ in sent]
+    connections = [socket.create_connection(address, timeout=60) for _ in sent]
     for connection, data in zip(connections, sent, strict=True):
         connection.sendall(data)
     while not simulator.calls:
@@ -116,7 +116,7 @@ def test_nothing_is_printed(http: Http, capfd: pytest.CaptureFixture[str]) -> No
     """A client that vanishes leaves no message either."""
     http.consent("li")
     parts = urlsplit(http.simulator.url)
-    rude = socket.create_connection((str(parts.hostname), parts.port or 0), timeout=10)
+    rude = socket.create_connection((str(parts.hostname), parts.port or 0), timeout=60)
     rude.sendall(b"GET /")
     rude.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     rude.close()
