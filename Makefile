@@ -1,6 +1,7 @@
 # make help             this list
 # make demo             the example site on http://127.0.0.1:5000, or another port if that one is taken; PORT=8000: there
 # make test             the whole test suite, with its coverage; ARGS=tests/test_guard.py: that file alone
+# make screenshots      all pages on one sheet, build/screenshots/index.html, and the pictures of the READMEs
 # make test-fast        most tests, in under a minute; they need no root, browser, Redis or npm
 # make check            style, sentences, types and layers: everything that is not a test
 # make bench            the measurements in benchmarks
@@ -14,6 +15,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 JSAPI := build/jsapi
+AXE := build/axe
 PORT ?= 5000
 # One process for each core; one that is done takes tests over from one that is busy.
 PARALLEL := --numprocesses auto --dist worksteal
@@ -28,7 +30,7 @@ help:
 demo: $(VENV)/.demo
 	$(BIN)/python -m examples $(PORT)
 
-test: $(VENV)/.ecosystem $(JSAPI)/dingtalk.open.js system-packages
+test: $(VENV)/.ecosystem $(JSAPI)/dingtalk.open.js $(AXE)/axe.min.js system-packages
 	$(BIN)/pytest $(or $(ARGS),$(PARALLEL) --cov --cov-report=term-missing)
 
 test-fast: $(VENV)/.test
@@ -54,6 +56,12 @@ rush: $(VENV)/.check
 # Fails if anything breaks.
 under-pressure: $(VENV)/.check
 	$(BIN)/python benchmarks/under_pressure.py
+
+.PHONY: screenshots
+screenshots: $(VENV)/.test $(AXE)/axe.min.js system-packages
+	rm -rf build/screenshots && mkdir -p build/screenshots
+	SCREENSHOTS=build/screenshots $(BIN)/pytest $(PARALLEL) tests/visual/test_pages.py -k test_page_can_be
+	$(BIN)/python -m tests.visual.sheet build/screenshots
 
 .PHONY: release-dry-run
 release-dry-run: $(VENV)/.check
@@ -82,6 +90,10 @@ $(VENV)/.check: $(VENV)/.test
 # DingTalk's own JSAPI library, for the tests of what runs inside its client.
 $(JSAPI)/dingtalk.open.js: $(VENV)/.test tools/bundle-jsapi $(wildcard tests/jsapi/*.js*)
 	./tools/bundle-jsapi $(BIN) $(JSAPI)
+
+# What finds barriers for people with disabilities in the pages.
+$(AXE)/axe.min.js: $(VENV)/.test tools/fetch-axe $(wildcard tests/axe/*.json)
+	./tools/fetch-axe $(BIN) $(AXE)
 
 # A browser with Chinese fonts, and a Redis for the tests of server-side sessions.
 system-packages:

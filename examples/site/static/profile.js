@@ -22,6 +22,10 @@ async function ask(url) {
     return signInAgain(content.login_url);
   }
   const block = document.createElement("pre");
+  // It scrolls, so the keyboard has to get there.
+  block.tabIndex = 0;
+  block.role = "region";
+  block.ariaLabel = url;
   block.textContent = JSON.stringify(content, null, 2);
   return block;
 }

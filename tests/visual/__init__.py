@@ -1,0 +1,1 @@
+"""Every page in every state, looked at in a real browser."""
