@@ -9,6 +9,7 @@ from typing import Any
 
 from flask import Blueprint, Response, abort, current_app, request
 from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import BadRequest
 
 from . import events, forms, mistakes, pages, session, signin
 from .api import wire
@@ -37,6 +38,13 @@ def build_blueprint(hooks: Sequence[signin.LoginHook]) -> Blueprint:
 
     blueprint.url_value_preprocessor(_exempt_from_csrf_protect)
     blueprint.register_error_handler(DingTalkError, _answer_error)
+
+    @blueprint.before_request
+    def refuse_unreadable_query() -> None:
+        try:
+            request.args  # noqa: B018  # Werkzeug decodes it at the first look
+        except UnicodeDecodeError:
+            raise BadRequest("The query of this address is not UTF-8.") from None
 
     @blueprint.get("/login")
     def login() -> Response:

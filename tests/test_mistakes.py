@@ -516,6 +516,20 @@ def test_a_host_that_is_nonsense_is_no_failure_of_the_site(
     assert derived.status_code in (302, 400)
 
 
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/dingtalk/login"), ("GET", "/dingtalk/callback"), ("POST", "/dingtalk/logout")],
+)
+def test_a_query_that_is_nonsense_is_no_failure_of_the_site(
+    client: FlaskClient, method: str, path: str
+) -> None:
+    """A client can send raw bytes that do not decode as UTF-8."""
+    raw = {"QUERY_STRING": "next=/\xff&state=\xff"}
+    response = client.open(path, method=method, environ_overrides=raw)
+    assert response.status_code == 400
+    assert response.headers["Cache-Control"] == "no-store"
+
+
 # --- A state that is not known -------------------------------------------------------------------
 
 
