@@ -26,6 +26,9 @@ _CONNECT_TIMEOUT: Final = 0.5
 _ANSWER_TIMEOUT: Final = 0.8
 #: Of a Cluster, a second node may have to be asked where a key is.
 _CLUSTER_TIMEOUT: Final = 0.5
+#: Seconds after which an idle connection is not used any more: something on the way may have
+#: dropped it without a word, and the next command would wait for an answer in vain.
+_IDLE_FOR: Final = 60.0
 #: Seconds for which nobody asks a store that did not answer.
 _FAIL_FAST: Final = 1.0
 #: Seconds after which a failure that goes on is logged again.
@@ -82,7 +85,8 @@ class ServerLink(Link):
     def __init__(self, opener: Opener) -> None:
         super().__init__()
         self._opener = opener
-        self._idle: list[Connection] = []
+        #: Each with the moment since which it is idle, by the monotonic clock.
+        self._idle: list[tuple[Connection, float]] = []
 
     def after_fork(self) -> ServerLink:
         """Return a link without connections."""
@@ -94,9 +98,13 @@ class ServerLink(Link):
 
         while True:
             try:
-                connection, is_new = self._idle.pop(), False
+                connection, since = self._idle.pop()
+                is_new = not 0 <= time.monotonic() - since < _IDLE_FOR
             except IndexError:
                 connection, is_new = self._opener(), True
+            else:
+                if is_new:
+                    connection.disconnect()
             try:
                 if is_new:
                     self._greet(connection)
@@ -157,15 +165,15 @@ class ServerLink(Link):
                 connection.disconnect()
                 self._forget_idle()
             elif keep:
-                self._idle.append(connection)
+                self._idle.append((connection, time.monotonic()))
             raise refusal
         if keep:
-            self._idle.append(connection)
+            self._idle.append((connection, time.monotonic()))
         return answers
 
     def _forget_idle(self) -> None:
         idle, self._idle = self._idle, []
-        for connection in idle:
+        for connection, _ in idle:
             connection.disconnect()
 
 

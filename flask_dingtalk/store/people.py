@@ -36,6 +36,8 @@ redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
 if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[2]) then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
 return 1
 """
+#: As a script, since redis-py's Cluster would rewrite the answer to the plain command.
+_PAGE: Final = "return redis.call('ZSCAN', KEYS[1], ARGV[1], 'COUNT', ARGV[2])"
 #: Leaves news, unless it is a change: that must not hide that the same people left.
 _TELL: Final = """
 if ARGV[1] == 'changed' and redis.call('GET', KEYS[1]) == 'left' then
@@ -165,7 +167,7 @@ class People:
         # Page by page: everybody may be many. Some may come twice, which does no harm.
         cursor = b"0"
         while True:
-            cursor, found = self._link.run("ZSCAN", index, cursor, "COUNT", _AT_ONCE)
+            cursor, found = self._link.evaluate(_PAGE, index, cursor, _AT_ONCE)
             if names := found[::2]:
                 yield names
             if cursor == b"0":
