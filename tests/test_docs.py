@@ -743,3 +743,12 @@ def test_every_link_and_image_leads_somewhere(page: Path) -> None:
         target = (page.parent / path).resolve() if path else page
         assert target.exists(), link
         assert not anchor or anchor in _anchors(target), link
+
+
+def test_the_event_settings_of_the_simulator_are_documented() -> None:
+    """Its console page does not show them, as they would be secrets."""
+    from flask_dingtalk.testing.standalone import lasting_simulator
+
+    text = (ROOT / "docs" / "testing.md").read_text(encoding="utf-8")
+    for name, value in lasting_simulator(0).event_settings.items():
+        assert f"`{name}={value}`" in text
