@@ -25,6 +25,7 @@ from flask_dingtalk.cli import dingtalk
 from flask_dingtalk.testing.browser_walk import BrowserWalk
 
 from .helpers import AppFactory, free_port
+from .server import serving
 
 if TYPE_CHECKING:
     from flask_dingtalk.testing import DingTalkSimulator
@@ -472,6 +473,46 @@ def test_a_store_that_nobody_answers_for_fails(sound_app: Callable[..., Flask]) 
     output = app.test_cli_runner().invoke(args=["dingtalk", "check", "--offline"]).output
     assert "hidden-word" not in output
     assert "redis://****@127.0.0.1" in output
+
+
+# --- Events --------------------------------------------------------------------------------------
+
+EVENTS = "events by HTTP push"
+
+
+def test_events_that_are_answered_pass(
+    sound_app: Callable[..., Flask], simulator: DingTalkSimulator, store_url: str
+) -> None:
+    """Asked as DingTalk's console asks; a site that has not subscribed has nothing to answer."""
+    assert check(sound_app(), "--offline")[EVENTS]["value"] == "not set up"
+    app = sound_app(DINGTALK_STORE=store_url, **simulator.event_settings)
+    found = check(app, "--offline")
+    assert found[EVENTS]["verdict"] == "ok"
+    assert "http://127.0.0.1:5000/dingtalk/events" in found[EVENTS]["value"]
+    with serving(app) as address:
+        found = check(app, "--base-url", address)
+    assert found[EVENTS]["verdict"] == "ok"
+    assert address in found[EVENTS]["value"]
+    assert simulator.application.event_token not in str(found)
+
+
+def test_events_that_are_not_answered_fail(
+    sound_app: Callable[..., Flask], simulator: DingTalkSimulator, store_url: str
+) -> None:
+    """Something stands before the route, it breaks, or nobody is there."""
+    app = sound_app(DINGTALK_STORE=store_url, **simulator.event_settings)
+    answers: list[Any] = []
+    app.before_request(lambda: answers[0]())
+    answers[:] = [lambda: ("sign in first", 401)]
+    assert "HTTP 401" in failures(check(app, "--offline"))[EVENTS]
+    answers[:] = [lambda: int("x")]
+    assert "ValueError" in failures(check(app, "--offline"))[EVENTS]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{free.getsockname()[1]}"
+        failed = failures(check(app, "--base-url", address))
+    assert "does not answer" in failed[EVENTS]
+    assert "事件订阅" in failed[EVENTS]
 
 
 # --- The app does not load -----------------------------------------------------------------------

@@ -12,6 +12,7 @@ from flask import Flask
 from ..app_state import EXTENSION_KEY, app_state_of
 from ..errors import ConfigurationError
 from .dingtalk import dingtalk_findings
+from .events import events_findings
 from .findings import Finding, Verdict
 from .sign_in import sign_in_findings
 from .site import (
@@ -51,6 +52,7 @@ def examine(
     findings += secret_key_findings(app)
     findings += cookie_findings(app, url or "http://127.0.0.1/")
     findings += store_findings(state)
+    findings += events_findings(app, settings, url, None if offline else base_url)
     if not offline:
         findings += dingtalk_findings(settings, url, union_id=union_id, signs_in=invite is not None)
         if invite is not None and url is not None:
