@@ -553,6 +553,8 @@ LANGUAGES: Final = [
     pytest.param((ECOSYSTEM, ECOSYSTEM_CHINESE), id="ecosystem"),
     pytest.param((ROOT / "docs" / "check.md", ROOT / "docs" / "check.zh-CN.md"), id="check"),
     pytest.param((EVENTS, EVENTS_CHINESE), id="events"),
+    pytest.param((ROOT / "docs" / "testing.md", SHOWN_TWICE), id="testing"),
+    pytest.param((ROOT / "docs" / "logging.md", ROOT / "docs" / "logging.zh-CN.md"), id="log"),
 ]
 
 
