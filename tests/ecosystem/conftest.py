@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +16,9 @@ from flask_dingtalk.testing import DingTalkSimulator
 
 from ..helpers import SECRET_KEY
 from .documented import blocks, build
+
+# OpenTelemetry's present conventions, with the query in spans; read once in a process.
+os.environ["OTEL_SEMCONV_STABILITY_OPT_IN"] = "http"
 
 Build = Callable[[str], tuple[Flask, ModuleType]]
 

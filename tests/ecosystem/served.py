@@ -51,7 +51,7 @@ def serving(command: str, settings: Mapping[str, Any], folder: Path) -> Iterator
         number = str(listener.fileno())
         bound = {
             "gunicorn": ["--bind", f"fd://{number}", "--log-level", "warning"],
-            "uvicorn": ["--fd", number, "--log-level", "warning"],
+            "uvicorn": ["--fd", number],
             "hypercorn": ["--bind", f"fd://{number}"],
             # It takes no open socket, but tells which port it chose.
             "waitress-serve": ["--listen", "127.0.0.1:0"],

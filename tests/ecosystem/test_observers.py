@@ -56,6 +56,7 @@ def test_no_span_holds_a_code(
     names = {span.name for span in spans.get_finished_spans()}
     assert {"GET /report", "GET /dingtalk/login"} <= names
     told = "".join(span.to_json() for span in spans.get_finished_spans())
+    assert '"url.query": "next=' in told
     assert failed not in told
     assert not [secret for secret in simulator.secrets if secret in told]
 
