@@ -1022,3 +1022,21 @@ def test_demo_says_what_is_no_port(text: str) -> None:
     """In one line."""
     with pytest.raises(SystemExit, match="is not a port: choose one"):
         choose_port(text)
+
+
+# --- The tests that a site has for itself --------------------------------------------------------
+
+
+def test_the_tests_of_the_example_pass() -> None:
+    """They show how to test a site; run as its developers run them."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    run = subprocess.run(
+        [*command, "examples/test_site.py"],
+        cwd=ROOT,
+        env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
