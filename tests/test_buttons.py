@@ -144,6 +144,11 @@ LINK_STYLES = {
     "by id": "#main a:link, #main a:hover { color: #0f62d6; background: #0f62d6 }",
     "important": "#main a:link { color: #0f62d6 !important }",
     "light on dark": "body { background: #000; color: #fff } a { color: #9cf; border: 0 }",
+    "Tailwind's reset": """*, ::after, ::before { box-sizing: border-box; margin: 0; padding: 0;
+        border: 0 solid } a { color: inherit; text-decoration: inherit } svg { display: block }""",
+    "Pico": """a:not([role=button]) { color: #0172ad; text-decoration: underline;
+        background-color: transparent } a:not([role=button]):is([aria-current], :hover, :active)
+        { color: #015887 } :where(svg:not([fill])) { fill: #373c44 }""",
     "Bootstrap": """* { box-sizing: border-box } body { font: 400 1rem/1.5 sans-serif }
         a { color: #0d6efd; text-decoration: underline } a:hover { color: #0a58ca }
         svg { vertical-align: middle; display: block; max-width: 100%; height: auto }

@@ -175,6 +175,13 @@ def person_name(user: DingTalkUser) -> Markup:
     return texts.person(name, accounts.latin_name_of(user))
 
 
+@pages.app_template_global()
+def short_name(user: DingTalkUser) -> Markup:
+    """Return the name in the script of the page, where there is little room."""
+    latin_name = accounts.latin_name_of(user) if texts.language() == "en" else None
+    return person_name(user) if latin_name is None else texts.named(latin_name)
+
+
 @pages.app_template_filter()
 def department_name(number: int) -> str:
     """Return the configured name of a department, or its number."""

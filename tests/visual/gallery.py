@@ -354,6 +354,12 @@ def _company(view: View) -> None:
     view.example("/company")
 
 
+@state("example devices")
+def _devices(view: View) -> None:
+    view.member()
+    view.example("/devices")
+
+
 @state("example approvals")
 def _approvals(view: View) -> None:
     view.member()
