@@ -9,6 +9,7 @@ import logging
 import random
 from collections.abc import Callable
 from functools import wraps
+from importlib.metadata import version
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -427,26 +428,38 @@ def test_a_sign_in_page_is_shown_on_the_host_of_the_redirect_uri(
     assert (sent.location or "").startswith("http://127.0.0.1:5000/")
 
 
+def is_answered(client: FlaskClient, base_url: str) -> bool:
+    """Tell whether a site with a SERVER_NAME answers another host; before Flask 3.1, none does."""
+    is_old = tuple(map(int, version("flask").split(".")[:2])) < (3, 1)
+    assert (client.get("/", base_url=base_url).status_code == 404) is is_old
+    return not is_old
+
+
+@pytest.mark.filterwarnings("ignore:Current server name")
 def test_a_server_name_is_where_a_sign_in_begins(
     make_app: AppFactory, simulator: DingTalkSimulator, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Flask derives the callback's address from it, whatever host was visited."""
     simulator.application.redirect_urls.append("http://portal.example.com/dingtalk/callback")
     app = make_app(DINGTALK_MEMBERS_ONLY=False, SERVER_NAME="portal.example.com")
-    client = app.test_client()
-    response = simulator.sign_in(client, "zhang", next="/report", base_url="http://www.example.com")
+    client, home = app.test_client(), "http://portal.example.com"
+    visited = "http://www.example.com" if is_answered(client, "http://www.example.com") else home
+    response = simulator.sign_in(client, "zhang", next="/report", base_url=visited)
     assert response.location == "/report"
-    assert client.get("/", base_url="http://portal.example.com").text == "张三"
+    assert client.get("/", base_url=home).text == "张三"
     assert warnings(caplog) == []
 
 
+@pytest.mark.filterwarnings("ignore:Current server name")
 def test_hosts_that_share_the_session_cookie_sign_in_where_they_are(
     make_app: AppFactory, simulator: DingTalkSimulator
 ) -> None:
     """SESSION_COOKIE_DOMAIN says so."""
     app = make_app(SERVER_NAME="portal.example.com", SESSION_COOKIE_DOMAIN="example.com")
-    location = app.test_client().get("/dingtalk/login", base_url="http://www.example.com").location
-    assert (location or "").startswith(simulator.url)
+    client = app.test_client()
+    if is_answered(client, "http://www.example.com"):
+        location = client.get("/dingtalk/login", base_url="http://www.example.com").location
+        assert (location or "").startswith(simulator.url)
 
 
 @pytest.mark.parametrize("uri", [CALLBACK, "http://127.0.0.1:5173/dingtalk/callback"])
