@@ -18,6 +18,7 @@ from flask_dingtalk.api.event_push import EventCipher
 from flask_dingtalk.testing import DingTalkSimulator
 
 from .helpers import AppFactory, called
+from .server import serving
 
 EVENTS: Final = "/dingtalk/events"
 CHECKED: Final = [
@@ -348,6 +349,47 @@ def _until(is_so: Callable[[], bool]) -> None:
             return
         wait.wait(0.1)
     raise AssertionError
+
+
+# --- Over HTTP -----------------------------------------------------------------------------------
+
+
+def test_a_site_subscribes_and_hears_of_who_leaves(
+    app: Flask, simulator: DingTalkSimulator
+) -> None:
+    """The console saves its address, and from then on events come by themselves."""
+    browser = signed_in_as(app, simulator, "li")
+    with serving(app) as address:
+        simulator.subscribe(address + EVENTS)
+        simulator.leave("li")
+        delivery = simulator.deliveries[-1]
+        assert delivery.wait(60)
+    assert not is_signed_in(browser)
+
+
+def test_a_site_that_was_down_hears_of_it_later(
+    app: Flask, simulator: DingTalkSimulator, redis_port: int
+) -> None:
+    """DingTalk tries again."""
+    import redis
+
+    browser = signed_in_as(app, simulator, "li")
+    with serving(app) as address, redis.Redis(port=redis_port, db=1) as connection:
+        simulator.subscribe(address + EVENTS)
+        memory = connection.config_get("maxmemory")["maxmemory"]
+        connection.config_set("maxmemory", 1)
+        try:
+            simulator.leave("li")
+            delivery = simulator.deliveries[-1]
+            _until(lambda: bool(delivery.attempts))
+        finally:
+            connection.config_set("maxmemory", memory)
+        assert delivery.attempts[0].status == 503
+        # Until the store is asked again.
+        _until(lambda: simulator.push("org_change", client=app.test_client()).arrived)
+        simulator.advance(10)
+        assert delivery.wait(60)
+    assert not is_signed_in(browser)
 
 
 # --- What is refused -----------------------------------------------------------------------------
