@@ -42,6 +42,16 @@ Connection = Any
 Opener = Callable[[], Connection]
 
 
+class Prepared:
+    """A command, and what is to be sent for it."""
+
+    __slots__ = ("command", "packed")
+
+    def __init__(self, command: Command, packed: bytes = b"") -> None:
+        self.command = command
+        self.packed = [packed]
+
+
 class Link(ABC):
     """The way to Redis of one process. Whatever goes wrong on it is ``StoreUnavailable``."""
 
@@ -55,6 +65,14 @@ class Link(ABC):
     def evaluate(self, script: str, key: str, *arguments: Any) -> Any:
         """Run a Lua script on one key; return what it returns."""
         return self.run("EVAL", script, 1, key, *arguments)
+
+    def prepared(self, *command: Any) -> Prepared:
+        """Return a command for ``ask``, which is to be run many times."""
+        return Prepared(command)
+
+    def ask(self, prepared: Prepared) -> Any:
+        """Run a prepared command; return its answer, texts as bytes."""
+        return self.run(*prepared.command)
 
     @without_inner_frames
     def run_all(self, commands: Sequence[Command]) -> list[Any]:
@@ -83,8 +101,14 @@ class ServerLink(Link):
     """A link to one server: a plain one, or whichever Sentinel names as the master."""
 
     def __init__(self, opener: Opener) -> None:
+        from redis import exceptions
+
         super().__init__()
         self._opener = opener
+        self._disconnected = exceptions.ConnectionError
+        self._timed_out = exceptions.TimeoutError
+        self._refused = exceptions.ResponseError
+        self._is_a_replica = exceptions.ReadOnlyError
         #: Each with the moment since which it is idle, by the monotonic clock.
         self._idle: list[tuple[Connection, float]] = []
 
@@ -92,10 +116,41 @@ class ServerLink(Link):
         """Return a link without connections."""
         return ServerLink(self._opener)
 
-    def _send(self, commands: Sequence[Command]) -> list[Any]:
-        from redis.exceptions import ConnectionError as Disconnected
-        from redis.exceptions import TimeoutError as TimedOut
+    def prepared(self, *command: Any) -> Prepared:
+        """Return a command for ``ask``, which is to be run many times."""
+        return Prepared(command, b"".join(self._opener().pack_command(*command)))
 
+    @without_inner_frames
+    def ask(self, prepared: Prepared) -> Any:
+        """Run a prepared command; return its answer, texts as bytes.
+
+        Every guarded request comes by here: the shortest way, while all is well.
+        """
+        if not self._health.down_until and self._idle:
+            try:
+                connection, since = self._idle.pop()
+            except IndexError:
+                return self.run(*prepared.command)
+            now = time.monotonic()
+            if 0 <= now - since < _IDLE_FOR:
+                try:
+                    connection.send_packed_command(prepared.packed, check_health=False)
+                    answer = connection.read_response(disable_decoding=True)
+                except self._disconnected:
+                    connection.disconnect()
+                    self._forget_idle()
+                except BaseException as error:
+                    # Also if this thread is killed in the middle: nobody must read its answer.
+                    connection.disconnect()
+                    raise self._health.failed(error) from None
+                else:
+                    self._idle.append((connection, now))
+                    return answer
+            else:
+                connection.disconnect()
+        return self.run(*prepared.command)
+
+    def _send(self, commands: Sequence[Command]) -> list[Any]:
         while True:
             try:
                 connection, since = self._idle.pop()
@@ -109,9 +164,9 @@ class ServerLink(Link):
                 if is_new:
                     self._greet(connection)
                 return self._talk(connection, commands)
-            except TimedOut:
+            except self._timed_out:
                 raise
-            except Disconnected:
+            except self._disconnected:
                 if is_new:
                     raise
                 # The server went away, and with it everything that is idle.
@@ -122,37 +177,33 @@ class ServerLink(Link):
 
         It would go on to show sign-ins that the master has ended.
         """
-        from redis.exceptions import ReadOnlyError, ResponseError
-
         connection.connect()
         try:
             (role,) = self._talk(connection, [("ROLE",)], keep=False)
-        except ReadOnlyError:
+        except self._is_a_replica:
             raise
-        except ResponseError as error:
+        except self._refused as error:
             if not str(error).startswith(("NOPERM", "ERR unknown command", "unknown command")):
                 raise
             # Who may not ask has to find out by writing.
             return
         if role[0] == b"slave":
             connection.disconnect()
-            raise ReadOnlyError("READONLY: this is a replica")
+            raise self._is_a_replica("READONLY: this is a replica")
 
     def _talk(
         self, connection: Connection, commands: Sequence[Command], *, keep: bool = True
     ) -> list[Any]:
-        from redis.exceptions import ResponseError
-
         is_usable = False
         try:
             packed = [part for command in commands for part in connection.pack_command(*command)]
             connection.send_packed_command([b"".join(packed)], check_health=False)
             answers: list[Any] = []
-            refusal: ResponseError | None = None
+            refusal: Exception | None = None
             for _ in commands:
                 try:
                     answers.append(connection.read_response(disable_decoding=True))
-                except ResponseError as error:
+                except self._refused as error:
                     refusal = refusal or error
             is_usable = True
         finally:
@@ -203,24 +254,24 @@ class _Health:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         #: By the monotonic clock; 0 while the store answers.
-        self._down_until = 0.0
+        self.down_until = 0.0
         self._logged_at = float("-inf")
 
     def enter(self) -> None:
         """Raise ``StoreUnavailable`` if the store did not answer a moment ago."""
-        if not self._down_until:
+        if not self.down_until:
             return
         with self._lock:
             now = time.monotonic()
-            if now < self._down_until:
+            if now < self.down_until:
                 raise StoreUnavailable("the store did not answer a moment ago")
             # This thread tries; the next one does if nothing has come of that by then.
-            self._down_until = now + _CONNECT_TIMEOUT + _ANSWER_TIMEOUT + _FAIL_FAST
+            self.down_until = now + _CONNECT_TIMEOUT + _ANSWER_TIMEOUT + _FAIL_FAST
 
     def worked(self) -> None:
         """Note an answer."""
-        if self._down_until:
-            self._down_until = 0.0
+        if self.down_until:
+            self.down_until = 0.0
             self._logged_at = float("-inf")
             _log.info("DingTalk: the store answers again", extra=facts("store_answers"))
 
@@ -232,10 +283,10 @@ class _Health:
         if not isinstance(error, Exception):
             return error
         if not isinstance(error, ResponseError):
-            self._down_until = time.monotonic() + _FAIL_FAST
-        elif self._down_until:
+            self.down_until = time.monotonic() + _FAIL_FAST
+        elif self.down_until:
             # It answers, if with a refusal.
-            self._down_until = 0.0
+            self.down_until = 0.0
         problem = StoreUnavailable(f"the store: {type(error).__name__}: {error}", hint=_hint(error))
         now = time.monotonic()
         if not 0 <= now - self._logged_at < _LOG_AGAIN:

@@ -18,7 +18,7 @@ from ..login import Login
 if TYPE_CHECKING:
     from ..api.models import DingTalkToken
     from .keys import Keys
-    from .link import Link
+    from .link import Link, Prepared
     from .people import People
 
 #: What the session keeps: this, and the id of a sign-in. A sealed login never begins so.
@@ -62,7 +62,7 @@ class StoredLogins:
         self._keys = keys
         self._people = people
         self._lifetime = lifetime
-        self._commands: BoundedDict[str, tuple[str, tuple[str, ...]]] = BoundedDict(_COMMANDS)
+        self._commands: BoundedDict[str, tuple[str, Prepared]] = BoundedDict(_COMMANDS)
 
     def text(self, login: Login) -> str:
         """Return what the session keeps of a login."""
@@ -84,10 +84,10 @@ class StoredLogins:
             if not _ID.fullmatch(text):
                 return None
             key = self._key(text[1:])
-            cached = (key, ("HMGET", key, _USER, _TOKENS, _MARK))
+            cached = (key, self._link.prepared("HMGET", key, _USER, _TOKENS, _MARK))
             self._commands.put(text, cached)
         key, command = cached
-        user, tokens, mark = self._link.run(*command)
+        user, tokens, mark = self._link.ask(command)
         return self._opened(key, user, tokens, mark)
 
     def is_unreadable(self, text: str) -> bool:
