@@ -87,7 +87,8 @@ class _Client(DingTalkStreamClient):  # type: ignore[misc]
         # The transport knows the secret; the SDK has no need for it.
         super().__init__(Credential(settings.client_id, ""), _silent())
         self.register_all_event_handler(_Handler(app))
-        #: A check of everybody that is still to be asked for.
+        #: How often nobody may have listened, and the check of everybody that follows.
+        self._gaps = 0
         self._recheck: asyncio.Task[None] | None = None
 
     def open_connection(self) -> dict[str, str]:
@@ -122,10 +123,10 @@ class _Client(DingTalkStreamClient):  # type: ignore[misc]
                     self._check_everybody()
                 begun = asyncio.get_running_loop().time()
                 is_gap = not await self._hear(websocket)
+                if asyncio.get_running_loop().time() - begun >= _GOOD_AFTER:
+                    pause = _FIRST_PAUSE
                 if is_gap:
                     previous = None
-                    lasted = asyncio.get_running_loop().time() - begun
-                    pause = _FIRST_PAUSE if lasted >= _GOOD_AFTER else pause
                     await self._rest(pause, "the connection was lost")
                     pause = min(pause * 2, _LONGEST_PAUSE)
         finally:
@@ -189,12 +190,14 @@ class _Client(DingTalkStreamClient):  # type: ignore[misc]
 
     def _check_everybody(self) -> None:
         """Have everybody checked: events may have been missed while nobody listened."""
+        self._gaps += 1
         if self._recheck is None or self._recheck.done():
             self._recheck = asyncio.create_task(self._check_until_done())
 
     async def _check_until_done(self) -> None:
-        pause = _FIRST_PAUSE
-        while True:
+        pause, done = _FIRST_PAUSE, 0
+        # Once more for a gap that came meanwhile.
+        while done < (begun := self._gaps):
             try:
                 await _in_thread(self._mark_everybody)
             except DingTalkError as error:
@@ -204,7 +207,7 @@ class _Client(DingTalkStreamClient):  # type: ignore[misc]
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE)
             else:
-                return
+                done = begun
 
     def _mark_everybody(self) -> None:
         self._state.people.mark_everybody()

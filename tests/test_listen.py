@@ -207,6 +207,28 @@ def test_a_lost_connection_is_opened_again_and_everybody_checked(
     assert "Not listening: the connection was lost" in result.output
 
 
+def test_everybody_is_checked_once_the_store_answers(
+    app: Flask, simulator: DingTalkSimulator, listening: Listening, redis_port: int
+) -> None:
+    """Also if it did not when the listening began."""
+    import redis
+
+    browser = signed_in_as(app, simulator, "li")
+    simulator.leave("li")
+    with redis.Redis(port=redis_port, db=1) as connection:
+        memory = connection.config_get("maxmemory")["maxmemory"]
+        connection.config_set("maxmemory", 1)
+
+        def go_on() -> None:
+            connection.config_set("maxmemory", memory)
+            until(lambda: not is_signed_in(browser))
+
+        try:
+            listening(go_on)
+        finally:
+            connection.config_set("maxmemory", memory)
+
+
 def test_an_end_that_was_announced_leaves_no_gap(
     app: Flask, simulator: DingTalkSimulator, listening: Listening
 ) -> None:
