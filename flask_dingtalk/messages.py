@@ -148,7 +148,7 @@ def text_of(error_code: str) -> ErrorText:
 TRY_AGAIN: Final = Text("Try again", "重试")
 #: Instead of "Try again" after a refusal, since the same account would be refused again.
 USE_ANOTHER_ACCOUNT: Final = Text("Use another account", "更换账号登录")
-#: Instead of "Try again" after a POST, which a link cannot repeat.
+#: Instead of "Try again" after a POST, which a link cannot repeat, and after a refusal of a page.
 HOME: Final = Text("Go to the home page", "返回首页")
 #: For the developer, on the page of a ``configuration_error``.
 DETAILS_IN_LOG: Final = Text("The details are in the site's log.", "详细信息见网站日志。")

@@ -175,7 +175,9 @@ def error_page(
     link = retry or TRY_AGAIN
     if retry_url is None:
         retry_url = SAME_PAGE
-        if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
+        # What a form posted cannot be loaded again, and a refusal would be the same again.
+        is_refusal = status == 403 and environ.get("PATH_INFO") != "/"
+        if environ["REQUEST_METHOD"] not in ("GET", "HEAD") or is_refusal:
             retry_url, link = f"{environ.get('SCRIPT_NAME', '')}/", HOME
     elif status == 403 and error_code != "access_denied":
         # The same person would be refused again.

@@ -221,7 +221,7 @@ def test_declining_leads_to_another_try_that_works(visitor: Visitor) -> None:
     visitor.click("Sign in with DingTalk")
     visitor.click("张三")
     visitor.click("Decline")
-    visitor.sees("The sign-in was not completed")
+    visitor.sees("You cancelled the sign-in")
     visitor.click("Try again")
     visitor.click("Sign in with DingTalk")
     visitor.click("Agree")
@@ -316,14 +316,12 @@ def test_loading_the_callback_again_does_no_harm(visitor: Visitor) -> None:
 
 
 def test_agreeing_again_after_going_back_leaves_the_user_signed_in(visitor: Visitor) -> None:
-    """A page says that this sign-in was already used; the person stays signed in."""
+    """This sign-in was used before, and the person is led on to where they wanted to go."""
     visitor.open("/profile")
     visitor.sign_in()
     visitor.is_at("/profile")
     visitor.page.go_back()
     visitor.click("Agree")
-    visitor.sees("This sign-in is no longer valid")
-    visitor.open("/profile")
     visitor.is_at("/profile")
 
 

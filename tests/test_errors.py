@@ -429,6 +429,17 @@ def test_whoever_was_refused_is_not_told_to_try_the_same_again(
     assert f'href="/dingtalk/login">{link}</a>' in page
 
 
+def test_a_refusal_of_the_sites_own_leads_to_the_home_page(app: Flask) -> None:
+    """The page that refused would do so again."""
+
+    @app.get("/refused")
+    def refused() -> str:
+        raise flask_dingtalk.NotPermitted("for a test")
+
+    page = app.test_client().get("/refused", base_url="http://localhost/portal/").text
+    assert '<a class="dingtalk-button" href="/portal/">Go to the home page</a>' in page
+
+
 def test_a_cancelled_sign_in_is_not_blamed_on_the_visitor(client: FlaskClient) -> None:
     """What DingTalk's ``error`` may say is documented nowhere."""
     query = {"error": "yyyyyy", "state": start(client)}

@@ -66,7 +66,8 @@ def _bare_site(simulator: DingTalkSimulator) -> Flask:
 
     @app.get("/error/<code>")
     def error(code: str) -> str:
-        raise ERRORS[code]("for a look at it", hint="set DINGTALK_CLIENT_ID to the Client ID")
+        hint = "set DINGTALK_CLIENT_ID to the Client ID"
+        raise ERRORS[code]("for a look at it", hint=hint, retry_url="/dingtalk/login")
 
     @app.get("/waiting")
     def waiting() -> str:
