@@ -316,7 +316,7 @@ def test_loading_the_callback_again_does_no_harm(visitor: Visitor) -> None:
 
 
 def test_agreeing_again_after_going_back_leaves_the_user_signed_in(visitor: Visitor) -> None:
-    """This sign-in was used before, and the person is led on to where they wanted to go."""
+    """The sign-in was used before, and the person is led on to where they wanted to go."""
     visitor.open("/profile")
     visitor.sign_in()
     visitor.is_at("/profile")
