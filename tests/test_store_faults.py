@@ -137,7 +137,7 @@ def test_a_redis_that_was_stopped_is_known_to_be_gone(
         assert time.monotonic() - begun < SOON
         begun = time.monotonic()
         statuses = [browser.get("/report").status_code for _ in range(20)]
-        # One of them may find out anew; all of them would take sixteen seconds.
+        # One of them may find out anew; all of them would take twenty seconds.
         assert time.monotonic() - begun < SOON
         assert statuses == [503] * 20
         refuses_everything(browser, simulator)

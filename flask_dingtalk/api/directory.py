@@ -66,6 +66,7 @@ class Shelf(Protocol):
 
     def once(self, fetch: Callable[[], Fetched]) -> Fetched:
         """Return the token that is there, or keep and return what ``fetch`` returns."""
+        ...
 
     def drop(self, token: Secret) -> None:
         """Forget ``token``, which DingTalk refused, unless another one is there already."""

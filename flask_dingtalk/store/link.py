@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 #: Seconds for a connection, and for an answer; a client of the site's may have shorter ones.
 _CONNECT_TIMEOUT: Final = 0.5
-_ANSWER_TIMEOUT: Final = 0.8
+_ANSWER_TIMEOUT: Final = 1.2
 #: Of a Cluster, a second node may have to be asked where a key is.
 _CLUSTER_TIMEOUT: Final = 0.5
 #: Seconds after which an idle connection is not used any more: something on the way may have
