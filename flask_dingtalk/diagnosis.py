@@ -13,7 +13,7 @@ from itsdangerous import BadData
 
 from .api import wire
 from .app_state import this_app
-from .errors import InvalidState, StateNotKnown
+from .errors import InvalidState
 from .redirects import origin_of
 from .urls import route
 
@@ -53,14 +53,14 @@ def not_ours(state: Secret | None) -> InvalidState:
 
 def not_of_this_browser(
     target: str | None, began_at: str | None, *, session_is_empty: bool
-) -> StateNotKnown:
+) -> InvalidState:
     """Return the error for a state of ours that the session of this request does not hold.
 
     ``began_at`` is the origin where the sign-in began, if that is not where DingTalk was told to
     come back to.
     """
     problem, hint = _cause(began_at, session_is_empty=session_is_empty)
-    return StateNotKnown(problem, hint=hint, target=target)
+    return InvalidState(problem, hint=hint, target=target, goes_on="redirect")
 
 
 def _cause(began_at: str | None, *, session_is_empty: bool) -> tuple[str, str]:

@@ -6,7 +6,7 @@ Each class is also the HTTP answer: nothing needs to be registered, and a site's
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Final, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, TypedDict, Unpack
 from urllib.parse import urlsplit
 
 from werkzeug.exceptions import HTTPException
@@ -38,6 +38,12 @@ class Facts(TypedDict, total=False):
     dingtalk_message: str | None
     request_id: str | None
     retry_url: str | None
+
+
+#: How somebody who is signed in already goes on from a callback with a state of this application:
+#: by the page of the error, where this browser had that state, which was used or has expired; by a
+#: redirect, where the state may be another browser's.
+GoesOn = Literal["page", "redirect"]
 
 
 class DingTalkError(HTTPException):
@@ -169,7 +175,8 @@ class InvalidState(DingTalkError):
     """The state is missing, unknown, expired, used, or from another browser.
 
     ``target`` is where the sign-in would have led, for another try. ``continue_url`` is set for a
-    visitor who is signed in already: the page says so and goes on there by itself.
+    visitor who is signed in already: the page says so and goes on there by itself. ``goes_on`` says
+    how such a visitor may go on, if at all.
     """
 
     code = 400
@@ -177,10 +184,16 @@ class InvalidState(DingTalkError):
     continue_url: str | None = None
 
     def __init__(
-        self, detail: str = "", *, target: str | None = None, **facts: Unpack[Facts]
+        self,
+        detail: str = "",
+        *,
+        target: str | None = None,
+        goes_on: GoesOn | None = None,
+        **facts: Unpack[Facts],
     ) -> None:
         super().__init__(detail, **facts)
         self.target = target
+        self.goes_on = goes_on
 
     def _text(self) -> ErrorText:
         return super()._text() if self.continue_url is None else SIGNED_IN_ALREADY
@@ -194,14 +207,6 @@ class InvalidState(DingTalkError):
             # HTML Standard, section 7.4.6 (the Refresh header).
             response.headers["Refresh"] = f"0; url={iri_to_uri(self.continue_url)}"
         return response
-
-
-class StateNotKnown(InvalidState):
-    """A state of this application, and in time, that the session of this browser does not hold."""
-
-
-class StateSpent(InvalidState):
-    """A state of this browser that was used before, or that has expired."""
 
 
 class AccessDenied(DingTalkError):

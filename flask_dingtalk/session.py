@@ -33,7 +33,7 @@ from .api.models import DingTalkToken
 from .app_state import KeyRing, app_state, app_state_of, this_app
 from .codec import deflate, inflate, pack_token, unpack, unpack_token
 from .cookie_room import Fitting, fit, measure
-from .errors import InvalidState, StateSpent
+from .errors import InvalidState
 from .login import Login
 from .logs import facts
 from .memory import Claim, Progress
@@ -432,11 +432,12 @@ def take(state: Secret | None, code: Secret | None) -> Attempt:
         is_ours = nonce in states
         if is_ours:
             _drop_state(nonce)
-        raise (StateSpent if is_ours else InvalidState)(
+        raise InvalidState(
             "a state that has expired",
             hint="it took longer than DINGTALK_STATE_LIFETIME; the visitor only has to sign in "
             "again",
             target=target,
+            goes_on="page" if is_ours else None,
         )
     saved = _saved_progress().get(nonce)
     if saved is not None and saved.code_digest != digest:
@@ -557,12 +558,12 @@ def _opened(state: Secret | None) -> _State:
     return _State(_text(nonce), issued, target or None, began_at or None)
 
 
-def _used(problem: str, target: str | None) -> StateSpent:
+def _used(problem: str, target: str | None) -> InvalidState:
     hint = (
         "a state works once: the visitor went back to DingTalk's page and agreed again, or loaded "
         "the address of a sign-in that failed; they only have to sign in again"
     )
-    return StateSpent(problem, hint=hint, target=target)
+    return InvalidState(problem, hint=hint, target=target, goes_on="page")
 
 
 def _states() -> list[str]:

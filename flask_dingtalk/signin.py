@@ -34,8 +34,6 @@ from .errors import (
     NotPermitted,
     OrganisationNotAllowed,
     RateLimited,
-    StateNotKnown,
-    StateSpent,
     StoreUnavailable,
     describe,
 )
@@ -172,14 +170,14 @@ def _finish(returned: Returned, hooks: Iterable[LoginHook], way: _Way) -> Respon
     with reporting():
         try:
             attempt = session.take(returned.state, returned.code)
-        except (StateNotKnown, StateSpent) as error:
-            if session.current_login() is None:
+        except InvalidState as error:
+            if error.goes_on is None or session.current_login() is None:
                 raise
             # Signed in already: several tabs came back at once, or somebody went back and agreed
             # again. They go on to the target, which this site sealed, and nothing is exchanged. For
             # a state that may be another browser's, only by a redirect: a page that goes on by
             # itself would send cookies with SameSite=Strict to where somebody else wants.
-            if isinstance(error, StateNotKnown):
+            if error.goes_on == "redirect":
                 _log.info(
                     "DingTalk sign-in: the visitor is signed in already, and goes on | %s",
                     error.log_message,

@@ -9,6 +9,7 @@ import time_machine
 from flask import Flask
 from flask.testing import FlaskClient
 
+from flask_dingtalk import InvalidState, login_failed
 from flask_dingtalk.testing import DingTalkSimulator
 
 from .helpers import (
@@ -289,6 +290,22 @@ def test_going_back_and_agreeing_again_is_refused_and_goes_on_to_the_target(
     assert response.headers["Refresh"] == "0; url=/report?month=5"
     assert 'href="/report?month=5">Continue<' in response.text
     assert endpoints(simulator) == []
+
+
+def test_a_used_state_is_told_of_as_invalid_state_to_who_listens(
+    app: Flask, client: FlaskClient, simulator: DingTalkSimulator
+) -> None:
+    """Under the documented name, whoever is signed in."""
+    told: list[type[Exception]] = []
+
+    def listen(sender: Flask, error: Exception) -> None:
+        told.append(type(error))
+
+    state = start(client)
+    come_back(client, state, simulator.authorization_code("li"))
+    with login_failed.connected_to(listen, app):
+        come_back(client, state, simulator.authorization_code("li"))
+    assert told == [InvalidState]
 
 
 def test_a_sign_in_that_took_too_long_goes_on_for_who_is_signed_in_by_then(
