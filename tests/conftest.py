@@ -22,7 +22,7 @@ from flask.testing import FlaskClient
 
 import flask_dingtalk
 
-from .helpers import SECRET_KEY, AppFactory, Later, build_site, free_port
+from .helpers import PATIENT, SECRET_KEY, AppFactory, Later, build_site, free_port
 
 if TYPE_CHECKING:
     from flask_dingtalk.testing import DingTalkSimulator
@@ -106,7 +106,11 @@ def lasting_stub() -> Iterator[StubDingTalk]:
 @pytest.fixture
 def make_app(simulator: DingTalkSimulator, request: pytest.FixtureRequest) -> AppFactory:
     """Build a site with a few views, registered with the simulator; settings by name."""
-    usual: dict[str, Any] = {"SECRET_KEY": SECRET_KEY, "TESTING": True}
+    usual: dict[str, Any] = {
+        "SECRET_KEY": SECRET_KEY,
+        "TESTING": True,
+        "DINGTALK_TIMEOUT": PATIENT,
+    }
     if _session_settings_of(request.node) == "store":
         usual["DINGTALK_STORE"] = request.getfixturevalue("store_url")
 

@@ -87,7 +87,7 @@ def printed(folder: Path, *arguments: str) -> dict[str, str]:
                 break
             lines.append(line.rstrip("\n"))
         process.send_signal(signal.SIGINT)
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
     return {found[0]: line for line in lines if (found := re.search("FLASK_[A-Z_]+", line))}
 
 
@@ -114,13 +114,11 @@ def test_nobody_else_has_the_secret_key(tmp_path: Path) -> None:
     ("format_", "pattern"),
     [
         ("env", r"FLASK_DINGTALK_CLIENT_ID=ding\w+"),
-        ("dotenv", r"FLASK_DINGTALK_CLIENT_ID='ding\w+'"),
-        ("sh", r"export FLASK_DINGTALK_CLIENT_ID=ding\w+"),
         ("powershell", r"\$env:FLASK_DINGTALK_CLIENT_ID = 'ding\w+'"),
     ],
 )
-def test_each_format_can_be_pasted(tmp_path: Path, format_: str, pattern: str) -> None:
-    """With ``SECRET_KEY`` in each."""
+def test_other_formats_are_as_documented(tmp_path: Path, format_: str, pattern: str) -> None:
+    """For an editor and for Windows, with ``SECRET_KEY`` in each."""
     lines = printed(tmp_path, "--format", format_)
     assert re.fullmatch(pattern, lines["FLASK_DINGTALK_CLIENT_ID"])
     assert "FLASK_SECRET_KEY" in lines
@@ -185,7 +183,7 @@ def test_a_command_gets_the_settings_and_ends_with_it(tmp_path: Path) -> None:
     """It talks to the running simulator; its exit status is passed on."""
     command = [sys.executable, "-c", f"{ASK}\nraise SystemExit(7)"]
     with simulating(tmp_path, "--", *command, FLASK_RUN_FROM_CLI="true") as process:
-        output, said = process.communicate(timeout=30)
+        output, said = process.communicate(timeout=60)
     assert output == "200 True False\n"
     assert process.returncode == 7
     (line,) = [line for line in said.splitlines() if "status" in line]
@@ -196,7 +194,7 @@ def test_a_secret_key_in_the_environment_stays(tmp_path: Path) -> None:
     """The site's own one goes before that of the simulator."""
     command = [sys.executable, "-c", "import os; print(os.environ['FLASK_SECRET_KEY'])"]
     with simulating(tmp_path, "--", *command, FLASK_SECRET_KEY="mine") as process:
-        assert process.communicate(timeout=30)[0] == "mine\n"
+        assert process.communicate(timeout=60)[0] == "mine\n"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -237,7 +235,7 @@ def test_ctrl_c_on_a_terminal_leaves_nothing_running(tmp_path: Path) -> None:
 def test_a_command_that_cannot_be_started_is_said_in_a_line(tmp_path: Path, command: str) -> None:
     """With the exit status that shells have for it."""
     with simulating(tmp_path, "--", command, "--debug") as process:
-        _, said = process.communicate(timeout=30)
+        _, said = process.communicate(timeout=60)
     assert process.returncode in (126, 127)
     started, why = said.splitlines()
     assert started.startswith("DingTalk simulator on")

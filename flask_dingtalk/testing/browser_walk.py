@@ -16,7 +16,7 @@ from . import SimulatorError
 from .people import Person
 
 #: Seconds. The simulator runs on this machine; only an injected failure takes longer.
-_TIMEOUT: Final = 10
+_TIMEOUT: Final = 60
 #: Only a navigation begins a sign-in, whatever the client asks for otherwise.
 _ACCEPT: Final = {"Accept": "text/html"}
 
