@@ -60,7 +60,7 @@ def chromium() -> Iterator[Browser]:
     from playwright.sync_api import expect, sync_playwright
 
     # Only a failure takes so long; a busy machine may take a while.
-    expect.set_options(timeout=30_000)
+    expect.set_options(timeout=60_000)
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
@@ -118,7 +118,7 @@ def open_window(chromium: Browser) -> Iterator[OpenWindow]:
             extra_http_headers=headers,
             has_touch=width < 500 if touch is None else touch,
         )
-        context.set_default_timeout(30_000)
+        context.set_default_timeout(60_000)
         contexts.append(context)
         # Of every page of the context, those that a test opens later included.
         context.on("console", note_message)

@@ -175,7 +175,7 @@ def window_of(chromium: Browser, site: Site) -> Iterator[OpenWindow]:
             viewport={"width": PHONE[0], "height": PHONE[1]},
             user_agent=USER_AGENTS[client] if client else None,
         )
-        context.set_default_timeout(30_000)
+        context.set_default_timeout(60_000)
         contexts.append(context)
         window = Window(context.new_page(), site)
         windows.append(window)

@@ -735,13 +735,15 @@ def test_a_client_that_stays_silent_is_given_up_after_three_seconds(
 ) -> None:
     """The sign-in goes on with DingTalk's pages."""
     in_app.simulator.fail("requestAuthCode", timeout=True)
-    phone.page.clock.install()
+    phone.page.clock.install(time=0)
+    phone.page.clock.pause_at(1000)
     with phone.page.expect_request("**/in-app/code"):
         phone.open()
     phone.page.clock.fast_forward(2000)
     phone.is_at("/dingtalk/login?next=/report")
     phone.page.clock.fast_forward(1000)
     phone.is_at_dingtalk()
+    phone.page.clock.resume()
     phone.go_through_dingtalks_pages()
     phone.is_signed_in()
 
