@@ -35,7 +35,7 @@ app.config.from_prefixed_env()
 DingTalk(app)
 """
 #: Seconds; far more than anything takes.
-PATIENCE: Final = 60
+PATIENCE: Final = 180
 
 
 @pytest.fixture
