@@ -5,6 +5,7 @@ Every ``flask`` command loads this module, so imports that only one command need
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import shutil
@@ -51,13 +52,15 @@ def check(
 
     if base_url is not None and not base_url.startswith(("http://", "https://")):
         raise click.ClickException("--base-url begins with http:// or https://.")
-    findings = examine(
-        context.ensure_object(ScriptInfo).load_app,
-        offline=offline,
-        base_url=base_url,
-        union_id=union_id,
-        invite=_invite if signs_in else None,
-    )
+    # What a site prints while it is loaded would get into the JSON.
+    with contextlib.redirect_stdout(sys.stderr):
+        findings = examine(
+            context.ensure_object(ScriptInfo).load_app,
+            offline=offline,
+            base_url=base_url,
+            union_id=union_id,
+            invite=_invite if signs_in else None,
+        )
     if isinstance(sys.stdout, io.TextIOWrapper):
         # Chinese names of menus, on a console that may not have the letters.
         sys.stdout.reconfigure(errors="replace")

@@ -53,7 +53,7 @@ def warn_of_settings(app: Flask, settings: Settings) -> None:
             "DingTalk's pages, and every sign-in fails. Hint: use 'Lax'",
             extra=facts("cookie_samesite"),
         )
-    problem = _credentials_problem(settings)
+    problem = credentials_problem(settings)
     if problem is not None:
         _log.warning(
             "%s. Hint: copy both from the console, 基础信息 > 凭证与基础信息",
@@ -70,7 +70,7 @@ def warn_of_settings(app: Flask, settings: Settings) -> None:
         )
 
 
-def _credentials_problem(settings: Settings) -> str | None:
+def credentials_problem(settings: Settings) -> str | None:
     """Return what is strange about the credentials, without showing them."""
     client_id, secret = settings.client_id, settings.client_secret
     if client_id.isdigit():

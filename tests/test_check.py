@@ -518,7 +518,7 @@ def test_events_that_are_not_answered_fail(
 # --- The app does not load -----------------------------------------------------------------------
 
 
-def run(folder: Path, site: str, *options: str) -> tuple[int, str]:
+def run(folder: Path, site: str, *options: str, stream: str = "output") -> tuple[int, str]:
     """Run the command on a site in a file; return its exit status and what it printed."""
     file = folder / f"site_{secrets.token_hex(4)}.py"
     file.write_text(site, encoding="utf-8")
@@ -531,7 +531,7 @@ def run(folder: Path, site: str, *options: str) -> tuple[int, str]:
         sys.path[:] = path
     assert "Traceback" not in result.output
     assert result.exception is None or isinstance(result.exception, SystemExit)
-    return result.exit_code, result.output
+    return result.exit_code, getattr(result, stream)
 
 
 def test_a_factory_with_a_wrong_setting_is_a_failed_check(tmp_path: Path) -> None:
@@ -560,6 +560,25 @@ def test_an_app_that_cannot_be_loaded_shows_its_own_error(
     status, output = run(tmp_path, site)
     assert status == 1
     assert said in " ".join(output.split())
+
+
+def test_what_a_site_does_in_between_is_its_own_error(sound_app: Callable[..., Flask]) -> None:
+    """A function of the site that raises is named, and the rest is looked at all the same."""
+    app = sound_app()
+    app.url_defaults(lambda _, values: values.update(x=int("no number")))
+    result = app.test_cli_runner().invoke(args=["dingtalk", "check", "--offline"])
+    assert result.exit_code == 1
+    said = " ".join(result.output.split())
+    assert "ValueError: invalid literal" in said
+    assert "test_check.py, line" in said
+    assert "SESSION_COOKIE_SECURE" in said
+
+
+def test_what_a_site_prints_stays_out_of_the_json(tmp_path: Path) -> None:
+    """It goes to standard error."""
+    status, output = run(tmp_path, f"print('hello')\n{SITE}", "--json", stream="stdout")
+    assert status == 1
+    assert json.loads(output)["findings"]
 
 
 # --- How it prints -------------------------------------------------------------------------------

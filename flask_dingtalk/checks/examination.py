@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import click
@@ -46,18 +46,46 @@ def examine(
         return findings
     state = app_state_of(app)
     settings = state.settings
-    url, about_url = redirect_url_findings(app, settings, base_url)
-    findings += settings_findings(app, settings)
+    findings += _kept("settings", settings_findings(app, settings))
+    try:
+        url, about_url = redirect_url_findings(app, settings, base_url)
+    except Exception as error:
+        url, about_url = None, [_broken("site", error)]
     findings += about_url
-    findings += secret_key_findings(app)
-    findings += cookie_findings(app, url or "http://127.0.0.1/")
-    findings += store_findings(state)
-    findings += events_findings(app, settings, url, None if offline else base_url)
-    if not offline:
-        findings += dingtalk_findings(settings, url, union_id=union_id, signs_in=invite is not None)
-        if invite is not None and url is not None:
-            findings += sign_in_findings(settings, url, invite)
+    findings += _kept("site", secret_key_findings(app))
+    findings += _kept("site", cookie_findings(app, url or "http://127.0.0.1/"))
+    findings += _kept("store", store_findings(state))
+    findings += _kept("events", events_findings(app, settings, url, None if offline else base_url))
+    if offline:
+        return findings
+    signs_in = invite is not None and url is not None
+    findings += _kept(
+        "dingtalk", dingtalk_findings(settings, url, union_id=union_id, signs_in=signs_in)
+    )
+    if invite is not None and url is not None:
+        findings += _kept("dingtalk", sign_in_findings(settings, url, invite))
     return findings
+
+
+def _kept(section: str, looking: Iterable[Finding]) -> list[Finding]:
+    """Return the findings up to where a function of the site's raises, and that as a finding."""
+    findings: list[Finding] = []
+    try:
+        findings.extend(looking)
+    except Exception as error:
+        findings.append(_broken(section, error))
+    return findings
+
+
+def _broken(section: str, error: Exception) -> Finding:
+    said, place = _described(error)
+    return Finding(
+        section=section,
+        name=section,
+        verdict=Verdict.FAILED,
+        problem=f"This could not be looked at: {said}{place}.",
+        cure="Mend it there, then run this again.",
+    )
 
 
 def _loaded(load: Callable[[], Flask]) -> tuple[Flask | None, list[Finding]]:
@@ -69,7 +97,9 @@ def _loaded(load: Callable[[], Flask]) -> tuple[Flask | None, list[Finding]]:
         # Flask found no app; its text may end with the traceback of an import.
         return None, [_not_loaded(_brief(error.format_message()), "Name it: flask --app MODULE.")]
     except (Exception, SystemExit) as error:
-        return None, [_not_loaded(_described(error), "Mend it there, then run this again.")]
+        said, place = _described(error)
+        problem = f"The app cannot be loaded: {said}{place}."
+        return None, [_not_loaded(problem, "Mend it there, then run this again.")]
     if EXTENSION_KEY not in app.extensions:
         problem = f"Flask-DingTalk is not on the app {app.name!r}."
         return None, [_not_loaded(problem, "Call DingTalk(app), or dingtalk.init_app(app).")]
@@ -86,8 +116,8 @@ def _not_loaded(problem: str, cure: str | None) -> Finding:
     )
 
 
-def _described(error: BaseException) -> str:
-    """Return the error and the last place in the site's own code, in one line."""
+def _described(error: BaseException) -> tuple[str, str]:
+    """Return the error in one line, and the last place in the site's own code."""
     said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     places = [
         f"{frame.filename}, line {frame.lineno}"
@@ -96,7 +126,7 @@ def _described(error: BaseException) -> str:
     ]
     # The frames of Flask that load an app come first; a library's may come last.
     own = [place for place in places if "site-packages" not in place] or places
-    return f"The app cannot be loaded: {_one_line(said)}" + (f" ({own[-1]})" if own else "")
+    return _one_line(said).rstrip("."), f" ({own[-1]})" if own else ""
 
 
 def _brief(message: str) -> str:

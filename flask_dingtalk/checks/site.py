@@ -14,6 +14,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import BuildError
 from werkzeug.test import EnvironBuilder
 
+from ..mistakes import credentials_problem
 from ..settings import Settings, is_loopback
 from .findings import Console, Finding, Verdict
 
@@ -90,18 +91,10 @@ def _without_password(url: str) -> str:
 
 def _judged(name: str, shown: str, settings: Settings) -> Finding:
     verdict, problem, cure, console = Verdict.OK, None, None, None
-    if name == "DINGTALK_CLIENT_ID" and settings.client_id.isdigit():
-        verdict, console = Verdict.FAILED, Console.CREDENTIALS
-        problem = "It is made of digits alone, as an AgentId or AppId is."
-        cure = "Copy the Client ID from the console."
-    elif name == "DINGTALK_CLIENT_ID" and len(settings.client_id) > 40:
-        verdict, console = Verdict.FAILED, Console.CREDENTIALS
-        problem = "It is as long as a Client Secret."
+    strange = credentials_problem(settings)
+    if strange is not None and strange.startswith(f"{name} "):
+        verdict, problem, console = Verdict.FAILED, f"{strange}.", Console.CREDENTIALS
         cure = "Copy Client ID and Client Secret from the console, each into its setting."
-    elif name == "DINGTALK_CLIENT_SECRET" and settings.client_secret == settings.client_id:
-        verdict, console = Verdict.FAILED, Console.CREDENTIALS
-        problem = "It is the Client ID."
-        cure = "Copy the Client Secret from the console."
     elif name == "DINGTALK_MEMBERS_ONLY" and settings.is_open_to_all:
         verdict = Verdict.WARNING
         problem = "Everybody with a DingTalk account can sign in to this site."
