@@ -44,7 +44,7 @@ class Texts:
     """What templates call ``say``: the texts of a page, in one language."""
 
     def __init__(self, language: Language, app: str) -> None:
-        self._language = language
+        self._language: Language = language
         self._app = app
 
     def __call__(self, key: str, **values: str) -> Markup:
