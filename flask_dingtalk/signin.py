@@ -259,13 +259,15 @@ def _as_of_now(login: Login) -> Login:
     """Return a login that was just opened as it is after the events of the last minutes.
 
     Somebody may have left the organisation after DingTalk was asked about them, and before there
-    was a sign-in that the event could end. Raises what ``policy.admit`` raises.
+    was a sign-in that the event could end. DingTalk is asked about them again, and once more at the
+    first guarded request: its events may be faster than its directory. Raises what ``policy.admit``
+    raises.
     """
     store, user = app_state().store, login.user
     if store is None or user.user_id is None:
         return login
     news = store.people.news_of(user.user_id)
-    if news is News.CHANGED:
+    if news is not None:
         store.people.mark(login)
     if news is not News.LEFT:
         return login

@@ -204,6 +204,20 @@ def test_a_leaver_who_signs_in_meanwhile_is_refused(
     assert not is_signed_in(browser)
 
 
+def test_a_leaver_is_asked_about_again_if_dingtalk_still_knows_them(
+    app: Flask, simulator: DingTalkSimulator
+) -> None:
+    """Its events may be faster than its directory: the first guarded request asks once more."""
+
+    def leave(user: Any, token: Any) -> None:
+        assert simulator.push("user_leave_org", user="li", client=app.test_client()).arrived
+
+    app.extensions["dingtalk"].on_login(leave)
+    browser = signed_in_as(app, simulator, "li")
+    simulator.leave("li")
+    assert not is_signed_in(browser)
+
+
 def test_a_change_of_somebody_who_signs_in_meanwhile_is_not_lost(
     app: Flask, simulator: DingTalkSimulator
 ) -> None:
