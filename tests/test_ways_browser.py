@@ -514,6 +514,9 @@ def test_a_word_stands_there_until_the_code_does(
     with visitor.page.expect_request("**/oauth2/qr?*"):
         held[0].continue_()
     expect(loading).to_be_visible()
+    while len(held) < 2:
+        # Lets Playwright hand over what it holds.
+        visitor.page.wait_for_timeout(10)
     held[1].continue_()
     expect(loading).to_be_hidden()
     expect(visitor.frame.locator("button").first).to_be_visible()
