@@ -506,18 +506,22 @@ def test_a_word_stands_there_until_the_code_does(
     """While DingTalk's script loads, and then its frame."""
     visitor = visitor_with(language=language)
     held: list[Route] = []
+
+    def let_go(number: int) -> None:
+        while len(held) <= number:
+            # Playwright hands over what it holds meanwhile.
+            visitor.page.wait_for_timeout(10)
+        held[number].continue_()
+
     for address in ("**/ddlogin.js", "**/oauth2/qr?*"):
         visitor.page.route(address, lambda route: held.append(route))
     visitor.page.goto(f"{visitor.site.address}/dingtalk/login", wait_until="commit")
     loading = visitor.page.get_by_text(word)
     expect(loading).to_be_visible()
     with visitor.page.expect_request("**/oauth2/qr?*"):
-        held[0].continue_()
+        let_go(0)
     expect(loading).to_be_visible()
-    while len(held) < 2:
-        # Lets Playwright hand over what it holds.
-        visitor.page.wait_for_timeout(10)
-    held[1].continue_()
+    let_go(1)
     expect(loading).to_be_hidden()
     expect(visitor.frame.locator("button").first).to_be_visible()
 
