@@ -28,7 +28,8 @@ def test_the_simulator_runs_by_itself(tmp_path: Path) -> None:
         stderr=subprocess.PIPE,
         text=True,
         cwd=tmp_path,
-        env=environment | {"PYTHONUNBUFFERED": "1"},
+        env=environment
+        | {"PYTHONUNBUFFERED": "1", "HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)},
     ) as process:
         assert process.stdout is not None
         said = ""
@@ -216,6 +217,7 @@ def test_ctrl_c_on_a_terminal_leaves_nothing_running(tmp_path: Path) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", terminal, *SIMULATOR, "--", sys.executable, "-c", FAMILY],
         cwd=tmp_path,
+        env={**os.environ, "HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
