@@ -192,8 +192,7 @@ def state(name: str, **how: Any) -> Callable[[Open], Open]:
 @state("own sign-in")
 def _own_sign_in(view: View) -> None:
     view.own("/dingtalk/login?next=/report")
-    if view.page.viewport_size == {"width": 1280, "height": 800}:
-        view.await_code()
+    view.await_code()
 
 
 @state("own sign-in, loading")
@@ -288,8 +287,7 @@ def _home_member(view: View) -> None:
 @state("example sign-in")
 def _sign_in(view: View) -> None:
     view.example("/company")
-    if view.page.viewport_size == {"width": 1280, "height": 800}:
-        view.await_code()
+    view.await_code()
 
 
 @state("example sign-in, loading")
