@@ -273,7 +273,8 @@ def forget_login() -> None:
 
 def _read(app: Any, text: str) -> Login | None:
     state = app_state_of(app)
-    store = state.store
+    # On each guarded page a look at an attribute is cheaper than one at a property.
+    store = state.store if state.has_store else None
     login = _open(state.key_ring(app), text) if store is None else store.logins.find(text)
     if login is None:
         _log.debug(
