@@ -69,11 +69,13 @@ if not rate then
   keep('rate', rate, 'seen', text(now))
 end
 local interval = 1000 / rate
-local call_at = math.max(now, next_call)
+-- People come back in bunches: two calls that nobody used may be made up for.
+local due = math.max(next_call, now - 2 * interval)
+local call_at = math.max(now, due)
 local may_call = next_turn <= now or (turn >= 0 and turn <= now) or next_call + interval <= now
 if may_call and call_at - now <= math.min(interval, 500) then
   send(call_at)
-  keep('next', text(call_at + interval))
+  keep('next', text(due + interval))
   return {call_at - now, -1, -1}
 end
 if turn < 0 then
@@ -91,7 +93,7 @@ _TAKEN: Final = (
 local taken = within(found[6])
 taken[#taken + 1] = text(now)
 keep('taken', table.concat(taken, ' '))
-if rate and (rate < 20 or now - seen > 10000) then keep('rate', rate + 0.04) end
+if rate and (rate < 19.5 or now - seen > 10000) then keep('rate', rate + 0.04) end
 return 1
 """
 )
