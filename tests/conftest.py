@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -30,6 +31,15 @@ if TYPE_CHECKING:
     from .stub import StubDingTalk
 
 pytest_plugins = ["flask_dingtalk.testing.fixtures", "tests.chromium"]
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C reach what the tests start.
+
+    A shell has what it runs in the background ignore Ctrl-C, and each process passes that on.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m looks at the marks
