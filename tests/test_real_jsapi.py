@@ -245,7 +245,7 @@ def test_page_is_told_why_there_is_no_code(
     window = window_of(client)
     window.site.ask_for_a_code(script(client), corpId="dingx")
     window.open()
-    error = {"errorMessage": "invalid corpid"}
+    error = {"errorCode": 3, "errorMessage": "1002,corpId不合法"}
     assert window.told(2) == [("onFail", error), ("catch", error)]
 
 
