@@ -141,6 +141,11 @@ class View:
         """Click what a selector finds."""
         self.page.locator(selector).click()
 
+    def follow(self, selector: str) -> None:
+        """Click what leads to another page, and wait for that page."""
+        with self.page.expect_navigation():
+            self.page.locator(selector).click()
+
     def await_code(self) -> None:
         """Wait for the QR code in its frame."""
         self.frame.locator("button").first.wait_for()
@@ -369,7 +374,7 @@ def _approvals(view: View) -> None:
 def _signed_out(view: View) -> None:
     view.member()
     view.example("/company")
-    view.click(".account button")
+    view.follow(".account button")
     view.page.locator(".flash").wait_for()
 
 
@@ -388,8 +393,8 @@ def _leaver(view: View) -> None:
 @state("example, not a member")
 def _not_a_member(view: View) -> None:
     view.example("/dingtalk/login?via=redirect")
-    view.click("button[value=wang]")
-    view.click("button[value=agree]")
+    view.follow("button[value=wang]")
+    view.follow("button[value=agree]")
     view.page.locator("h1").wait_for()
 
 
@@ -402,8 +407,8 @@ def _not_permitted(view: View) -> None:
 @state("example, declined")
 def _example_declined(view: View) -> None:
     view.example("/dingtalk/login?via=redirect")
-    view.click("button[value=zhang]")
-    view.click("button[value=decline]")
+    view.follow("button[value=zhang]")
+    view.follow("button[value=decline]")
 
 
 @state("example 404")
@@ -432,14 +437,14 @@ def _people(view: View) -> None:
 @state("simulator consent")
 def _consent(view: View) -> None:
     view.authorize(scope="openid corpid")
-    view.click("button[value=zhang]")
+    view.follow("button[value=zhang]")
 
 
 @state("simulator organisation code")
 def _organisation_code(view: View) -> None:
     view.authorize(exclusiveLogin="true")
     view.page.locator("input[name=organisation_code]").fill("ABCDEFGH")
-    view.click("button.primary")
+    view.follow("button.primary")
 
 
 @state("simulator, redirect URL not registered")
@@ -488,22 +493,22 @@ def _code_expired(view: View) -> None:
 @state("simulator code, confirm", sizes=FRAME)
 def _code_confirm(view: View) -> None:
     view.code(scope="openid corpid", corpId=view.simulator.application.corp_id)
-    view.click("button[value=zhang]")
+    view.follow("button[value=zhang]")
 
 
 @state("simulator code, confirmed", sizes=FRAME)
 def _code_confirmed(view: View) -> None:
     view.code()
-    view.click("button[value=zhang]")
-    view.click("button[value=agree]")
+    view.follow("button[value=zhang]")
+    view.follow("button[value=agree]")
     view.page.locator(".sign").wait_for()
 
 
 @state("simulator code, declined", sizes=FRAME)
 def _code_declined(view: View) -> None:
     view.code()
-    view.click("button[value=zhang]")
-    view.click("button[value=decline]")
+    view.follow("button[value=zhang]")
+    view.follow("button[value=decline]")
     view.page.locator(".sign").wait_for()
 
 
