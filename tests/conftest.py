@@ -26,6 +26,8 @@ import flask_dingtalk
 from .helpers import PATIENT, SECRET_KEY, AppFactory, Later, build_site, free_port
 
 if TYPE_CHECKING:
+    import redis
+
     from flask_dingtalk.testing import DingTalkSimulator
 
     from .stub import StubDingTalk
@@ -200,6 +202,14 @@ def store_url(redis_port: int) -> str:
     with redis.Redis(port=redis_port, db=1) as connection:
         connection.flushdb()
     return f"redis://127.0.0.1:{redis_port}/1"
+
+
+@pytest.fixture
+def content(redis_port: int) -> redis.Redis:
+    """Look into the store."""
+    import redis
+
+    return redis.Redis(port=redis_port, db=1, decode_responses=True)
 
 
 @pytest.fixture(params=["cookie", "files", "redis", "store"])

@@ -129,10 +129,15 @@ def load_at_once(app: Flask, client: FlaskClient, path: str, number: int) -> lis
         return list(pool.map(load, range(number)))
 
 
-def copy_browser(client: FlaskClient) -> FlaskClient:
-    """Open another browser with a copy of this one's session cookie: a tab, or a thief."""
-    copy = client.application.test_client()
+def copy_browser(client: FlaskClient, app: Flask | None = None) -> FlaskClient:
+    """Open another browser with a copy of this one's session cookie: a tab, or a thief.
+
+    ``app`` is another process of the same site, if that is to answer it.
+    """
+    copy = (app or client.application).test_client()
     cookie = client.get_cookie("session")
+    # Without a cookie, another process would be asked about nobody.
+    assert app is None or cookie is not None
     if cookie is not None:
         copy.set_cookie("session", cookie.value)
     return copy

@@ -45,23 +45,6 @@ def two(process: Callable[..., Flask]) -> tuple[Flask, Flask]:
     return process(), process()
 
 
-@pytest.fixture
-def content(redis_port: int) -> redis.Redis:
-    """Look into the store."""
-    import redis
-
-    return redis.Redis(port=redis_port, db=1, decode_responses=True)
-
-
-def moved_to(app: Flask, client: FlaskClient) -> FlaskClient:
-    """Have another process answer a copy of this browser."""
-    browser = app.test_client()
-    cookie = client.get_cookie("session")
-    assert cookie is not None
-    browser.set_cookie("session", cookie.value)
-    return browser
-
-
 def nick(client: FlaskClient) -> str:
     """Return whom the site sees."""
     return client.get("/").text
@@ -77,7 +60,7 @@ def test_who_signed_in_here_is_signed_in_there(
     here, there = two
     browser = here.test_client()
     simulator.sign_in(browser, "zhang", next="/report")
-    elsewhere = moved_to(there, browser)
+    elsewhere = copy_browser(browser, there)
     assert elsewhere.get("/report").text == "Report for 张三"
     assert elsewhere.get("/whoami").json == browser.get("/whoami").json
     assert elsewhere.get("/call").status_code == 200
@@ -125,7 +108,7 @@ def test_a_sign_out_here_is_final_there(
     here, there = two
     browser = here.test_client()
     simulator.sign_in(browser, "zhang")
-    copy = moved_to(there, browser)
+    copy = copy_browser(browser, there)
     assert nick(copy) == "张三"
     browser.post("/dingtalk/logout")
     assert nick(copy) == "nobody"
@@ -139,8 +122,8 @@ def test_a_new_sign_in_there_ends_the_one_before(
     here, there = two
     browser = here.test_client()
     simulator.sign_in(browser, "zhang")
-    copy = moved_to(here, browser)
-    simulator.sign_in(moved_to(there, browser), "li")
+    copy = copy_browser(browser, here)
+    simulator.sign_in(copy_browser(browser, there), "li")
     assert nick(copy) == "nobody"
 
 
@@ -172,7 +155,7 @@ def test_what_was_under_way_at_a_sign_out_elsewhere_brings_nobody_back(
     thread = threading.Thread(target=lambda: statuses.append(tab.get(page).status_code))
     thread.start()
     assert asked.wait(60)
-    moved_to(there, browser).post("/dingtalk/logout")
+    copy_browser(browser, there).post("/dingtalk/logout")
     answer.set()
     thread.join(60)
     assert statuses[0] in (302, 401)
@@ -195,7 +178,7 @@ def test_tokens_that_were_renewed_there_are_used_here(
     later(7200)
     simulator.advance(7200)
     simulator.calls.clear()
-    assert moved_to(there, browser).get("/call").status_code == 200
+    assert copy_browser(browser, there).get("/call").status_code == 200
     assert browser.get("/call").status_code == 200
     assert called(simulator) == ["refresh_token", "users/me", "users/me"]
 
@@ -452,7 +435,7 @@ def test_a_sign_in_that_was_begun_before_an_end_can_be_ended_later(
     simulator.sign_in(browser, "zhang")
     assert ended == [0, 0]
     assert end_all() == 1
-    assert nick(moved_to(here, browser)) == "nobody"
+    assert nick(copy_browser(browser, here)) == "nobody"
 
 
 def test_a_sign_out_leaves_nothing_in_the_store(
@@ -676,7 +659,7 @@ def test_a_sign_in_that_ended_elsewhere_is_not_told_of(
     here, there = two
     browser = here.test_client()
     simulator.sign_in(browser, "zhang")
-    copy = moved_to(there, browser)
+    copy = copy_browser(browser, there)
     with heard_by(here) as heard_here, heard_by(there) as heard_there:
         browser.post("/dingtalk/logout")
         copy.get("/report")
@@ -719,7 +702,7 @@ def test_who_was_signed_in_by_cookie_before_is_signed_out_cleanly(
     before = app.test_client()
     simulator.sign_in(before, "zhang")
     before.post("/basket")
-    after = moved_to(process(), before)
+    after = copy_browser(before, process())
     assert nick(after) == "nobody"
     assert after.get("/report").status_code == 302
     assert after.get("/basket").json == ["apples"]
@@ -733,7 +716,7 @@ def test_without_the_store_that_there_was_nobody_is_signed_in(
     """The id says nothing."""
     before = process().test_client()
     simulator.sign_in(before, "zhang")
-    after = moved_to(app, before)
+    after = copy_browser(before, app)
     assert nick(after) == "nobody"
     simulator.sign_in(after, "li")
     assert nick(after) == "李四"
@@ -761,7 +744,7 @@ def test_any_client_of_redis_py_is_a_store(
         assert client.connection_pool.connection_kwargs["socket_timeout"] in (None, 5)
     browser = apps[0].test_client()
     simulator.sign_in(browser, "zhang")
-    assert nick(moved_to(apps[1], browser)) == "张三"
+    assert nick(copy_browser(browser, apps[1])) == "张三"
     for client in clients:
         client.close()
 

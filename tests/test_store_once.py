@@ -49,23 +49,6 @@ def two_on_stub(stub: StubDingTalk, store_url: str) -> Two:
     return build_site(settings), build_site(settings)
 
 
-@pytest.fixture
-def content(redis_port: int) -> redis.Redis:
-    """Look into the store."""
-    import redis
-
-    return redis.Redis(port=redis_port, db=1, decode_responses=True)
-
-
-def elsewhere(app: Flask, client: FlaskClient) -> FlaskClient:
-    """Have another process answer a copy of this browser."""
-    browser = app.test_client()
-    cookie = client.get_cookie("session")
-    assert cookie is not None
-    browser.set_cookie("session", cookie.value)
-    return browser
-
-
 def at_once(*requests: Callable[[], int]) -> list[int]:
     """Make requests at the same time; return their statuses."""
     with ThreadPoolExecutor(len(requests)) as pool:
@@ -80,7 +63,7 @@ def test_a_state_that_was_used_here_is_used_there(two: Two, simulator: DingTalkS
     here, there = two
     browser = here.test_client()
     state = start(browser)
-    before = elsewhere(there, browser)
+    before = copy_browser(browser, there)
     code = simulator.authorization_code("zhang")
     assert come_back(browser, state, code).status_code == 302
     simulator.calls.clear()
@@ -95,7 +78,7 @@ def test_a_state_that_failed_here_is_used_up_there(two: Two, simulator: DingTalk
     here, there = two
     browser = here.test_client()
     state = start(browser)
-    before = elsewhere(there, browser)
+    before = copy_browser(browser, there)
     assert come_back(browser, state, "made-up").status_code == 400
     simulator.calls.clear()
     assert come_back(before, state, "made-up").status_code == 400
@@ -117,7 +100,7 @@ def test_two_loads_of_one_callback_in_two_processes_exchange_its_code_once(
     here, there = two_on_stub
     browser = here.test_client()
     state = start(browser)
-    other = elsewhere(there, browser)
+    other = copy_browser(browser, there)
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(come_back, browser, state, "c0de")
         assert asked.wait(60)
@@ -140,7 +123,7 @@ def test_a_sign_in_that_was_throttled_here_goes_on_there(
     here, there = two
     browser = here.test_client()
     state, code = start(browser), simulator.authorization_code("zhang")
-    other = elsewhere(there, browser)
+    other = copy_browser(browser, there)
     simulator.fail("users/me", times=None, throttled=True)
     assert come_back(browser, state, code).status_code == 503
     simulator.clear_failures()
@@ -169,7 +152,7 @@ def test_a_refresh_that_is_under_way_there_is_waited_for(
 
     stub.token = token
     stub.asked.clear()
-    other = elsewhere(there, browser)
+    other = copy_browser(browser, there)
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(browser.get, "/call")
         assert asked.wait(60)
@@ -214,7 +197,7 @@ def test_a_refused_refresh_token_is_sent_once(
     simulator.advance(31 * 86_400)
     simulator.calls.clear()
     assert browser.get("/call", headers={"Accept": "application/json"}).status_code == 401
-    other = elsewhere(there, browser)
+    other = copy_browser(browser, there)
     assert other.get("/call", headers={"Accept": "application/json"}).status_code == 401
     assert called(simulator).count("refresh_token") <= 1
 
@@ -243,10 +226,10 @@ def test_a_process_that_was_killed_while_renewing_holds_nobody_for_long(
 
     stub.token = token
     # This request stands for the killed one: it gets no answer while the others look on.
-    killed = threading.Thread(target=elsewhere(here, browser).get, args=["/call"])
+    killed = threading.Thread(target=copy_browser(browser, here).get, args=["/call"])
     killed.start()
     assert asked.wait(60)
-    other = elsewhere(there, browser)
+    other = copy_browser(browser, there)
     first = other.get("/call")
     assert (first.status_code, first.headers["Retry-After"]) == (503, "1")
     # The first one waited for four seconds; of the others, a busy machine may delay some.
@@ -271,7 +254,7 @@ def test_a_check_is_made_once(two: Two, simulator: DingTalkSimulator, later: Lat
     simulator.sign_in(browser, "zhang")
     later(3601)
     simulator.calls.clear()
-    pages = [elsewhere(app, browser) for app in (here, there, here, there)]
+    pages = [copy_browser(browser, app) for app in (here, there, here, there)]
     assert (
         at_once(*(lambda page=page: page.get("/report").status_code for page in pages)) == [200] * 4
     )
@@ -287,7 +270,7 @@ def test_what_a_check_learned_there_counts_here(
     simulator.sign_in(browser, "zhang")
     later(3601)
     simulator.users["zhang"].nick = "张三丰"
-    elsewhere(there, browser).get("/report")
+    copy_browser(browser, there).get("/report")
     simulator.calls.clear()
     assert browser.get("/report").text == "Report for 张三丰"
     assert endpoints(simulator) == []
@@ -302,7 +285,7 @@ def test_that_dingtalk_throttles_is_known_to_all_processes(
     simulator.sign_in(browser, "zhang")
     later(3601)
     simulator.fail("users/me", times=None, throttled=True)
-    assert elsewhere(there, browser).get("/report").status_code == 200
+    assert copy_browser(browser, there).get("/report").status_code == 200
     simulator.calls.clear()
     assert browser.get("/report").status_code == 200
     assert endpoints(simulator) == []
