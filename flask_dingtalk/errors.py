@@ -281,7 +281,21 @@ class FieldNotKept(ConfigurationError):
     """A field was read that did not fit into the session cookie."""
 
 
-class RateLimited(DingTalkError):
+class _RetryAfter(HTTPException):
+    """What may be asked for again; ``retry_after`` is the number of seconds to wait."""
+
+    retry_after: float
+
+    def get_response(
+        self, environ: Any = None, scope: dict[str, Any] | None = None
+    ) -> Response | Any:
+        """Build the page or JSON, with ``Retry-After`` (RFC 9110, section 10.2.3)."""
+        response = super().get_response(environ, scope)
+        response.headers["Retry-After"] = str(whole_seconds(self.retry_after))
+        return response
+
+
+class RateLimited(_RetryAfter, DingTalkError):
     """DingTalk throttles; ``retry_after`` is the number of seconds to wait.
 
     With ``reload_after``, in seconds, waiting is all that the visitor has to do: a browser gets a
@@ -305,14 +319,6 @@ class RateLimited(DingTalkError):
         self.reload_after = reload_after
         self.reload_url = reload_url
 
-    def get_response(
-        self, environ: Any = None, scope: dict[str, Any] | None = None
-    ) -> Response | Any:
-        """Build the page or JSON, with ``Retry-After`` (RFC 9110, section 10.2.3)."""
-        response = super().get_response(environ, scope)
-        response.headers["Retry-After"] = str(whole_seconds(self.retry_after))
-        return response
-
     def _page(self, environ: WSGIEnvironment) -> Response:
         # What a form posted cannot be loaded again.
         reloadable = self.reload_url is not None or environ["REQUEST_METHOD"] in ("GET", "HEAD")
@@ -329,7 +335,7 @@ class RateLimited(DingTalkError):
         )
 
 
-class StoreUnavailable(DingTalkError):
+class StoreUnavailable(_RetryAfter, DingTalkError):
     """The store of sign-ins cannot be reached; ``retry_after`` is the number of seconds to wait.
 
     Nobody is let in, and nothing is lost: the session stays as it is, and no code is spent.
@@ -341,14 +347,6 @@ class StoreUnavailable(DingTalkError):
     def __init__(self, detail: str = "", *, retry_after: float = 1, **facts: Unpack[Facts]) -> None:
         super().__init__(detail, **facts)
         self.retry_after = retry_after
-
-    def get_response(
-        self, environ: Any = None, scope: dict[str, Any] | None = None
-    ) -> Response | Any:
-        """Build the page or JSON, with ``Retry-After`` (RFC 9110, section 10.2.3)."""
-        response = super().get_response(environ, scope)
-        response.headers["Retry-After"] = str(whole_seconds(self.retry_after))
-        return response
 
 
 class DingTalkUnavailable(DingTalkError):

@@ -134,7 +134,7 @@ class EventCipher:
         except MalformedPush:
             raise
         except ValueError:
-            raise MalformedPush("the message is no event") from None
+            raise MalformedPush("the message is not an event") from None
 
     def success(self, now: float) -> dict[str, str]:
         """Return the answer with which DingTalk knows that an event has arrived."""

@@ -45,17 +45,17 @@ class Came(Enum):
     REDIRECT = "redirect"
     #: What DingTalk answers to an address that it has banned.
     BAN = "ban"
-    #: Something else than all of these.
+    #: Anything else.
     NONSENSE = "nonsense"
-    #: Nothing: there is no such name.
+    #: No answer: the host name does not exist.
     NO_SUCH_NAME = "no such name"
-    #: Nothing: nobody listens there.
+    #: No answer: nothing listens at that address.
     NOBODY = "nobody"
-    #: Nothing: the certificate is not good.
+    #: No answer: the certificate is not valid.
     BAD_CERTIFICATE = "bad certificate"
-    #: Nothing: the proxy that the environment names does not forward the call.
+    #: No answer: the proxy named in the environment does not forward the call.
     PROXY = "proxy"
-    #: Nothing in time.
+    #: No answer in time.
     TIMEOUT = "timeout"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -21,6 +22,8 @@ from ..errors import ConfigurationError, DingTalkError, InvalidCode, RateLimited
 from ..secret import Secret
 from ..settings import Settings, is_loopback
 from .findings import Console, Finding, Verdict
+
+_finding = partial(Finding, "dingtalk")
 
 #: Seconds by which two clocks may differ before somebody notices: certificates, events, a state
 #: that another machine checks.
@@ -471,25 +474,3 @@ def said_by_dingtalk(error: DingTalkError) -> str | None:
         return None
     request = f", request id {error.request_id}" if error.request_id else ""
     return f"{error.dingtalk_code}: {error.dingtalk_message}{request}"
-
-
-def _finding(
-    name: str,
-    verdict: Verdict,
-    *,
-    value: str | None = None,
-    problem: str | None = None,
-    cure: str | None = None,
-    console: str | None = None,
-    dingtalk: str | None = None,
-) -> Finding:
-    return Finding(
-        section="dingtalk",
-        name=name,
-        verdict=verdict,
-        value=value,
-        problem=problem,
-        cure=cure,
-        console=console,
-        dingtalk=dingtalk,
-    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from enum import StrEnum
 from typing import Final
 
@@ -41,7 +41,7 @@ class Console:
     DIRECTORY: Final = "管理后台 > 通讯录 (Admin console, oa.dingtalk.com > Directory)"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Finding:
     """One thing that was looked at."""
 
@@ -50,6 +50,7 @@ class Finding:
     #: The setting, or what was looked at in few words.
     name: str
     verdict: Verdict
+    _: KW_ONLY
     #: What is there; secrets never.
     value: str | None = None
     #: What is wrong, in one sentence.

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
+from functools import partial
 
 from ..app_state import AppState
 from ..errors import StoreUnavailable
 from ..store.link import Link
 from .findings import Finding, Verdict
+
+_finding = partial(Finding, "store")
 
 #: Writes a key that ends by itself, reads and deletes it.
 _TRY = """
@@ -78,17 +81,4 @@ def _eviction(link: Link) -> Finding:
         value=policy,
         problem="A full store forgets sign-ins before their time.",
         cure="Set maxmemory-policy to noeviction, and leave this store to sign-ins alone.",
-    )
-
-
-def _finding(
-    name: str,
-    verdict: Verdict,
-    *,
-    value: str | None = None,
-    problem: str | None = None,
-    cure: str | None = None,
-) -> Finding:
-    return Finding(
-        section="store", name=name, verdict=verdict, value=value, problem=problem, cure=cure
     )

@@ -27,6 +27,8 @@ _ID: Final = re.compile(r"@[\w-]{16}", re.ASCII)
 _USER: Final = "u"
 _TOKENS: Final = "t"
 _MARK: Final = "c"
+#: In the order in which ``_opened`` takes them.
+_FIELDS: Final = (_USER, _TOKENS, _MARK)
 #: Commands for the sign-ins that were read last.
 _COMMANDS: Final = 1024
 #: So often a change is tried while others change the same sign-in.
@@ -84,19 +86,18 @@ class StoredLogins:
             if not _ID.fullmatch(text):
                 return None
             key = self._key(text[1:])
-            cached = (key, self._link.prepared("HMGET", key, _USER, _TOKENS, _MARK))
+            cached = (key, self._link.prepared("HMGET", key, *_FIELDS))
             self._commands.put(text, cached)
         key, command = cached
-        user, tokens, mark = self._link.ask(command)
-        return self._opened(key, user, tokens, mark)
+        return self._opened(key, *self._link.ask(command))
 
     def is_unreadable(self, text: str) -> bool:
         """Tell whether a session keeps anything but an id, or one whose login cannot be opened."""
         if not _ID.fullmatch(text):
             return True
         key = self._key(text[1:])
-        user, tokens, mark = self._link.run("HMGET", key, _USER, _TOKENS, _MARK)
-        return user is not None and self._opened(key, user, tokens, mark) is None
+        found = self._link.run("HMGET", key, *_FIELDS)
+        return found[0] is not None and self._opened(key, *found) is None
 
     def read(self, login: Login, now: float) -> Login | None:
         """Return what ``login`` is now, or ``None`` if it has ended."""
@@ -141,7 +142,7 @@ class StoredLogins:
     def _change(self, login_id: str, merged: Callable[[Login], Login]) -> Login | None:
         key = self._key(login_id)
         for _ in range(_TRIES):
-            user, tokens, mark = self._link.run("HMGET", key, _USER, _TOKENS, _MARK)
+            user, tokens, mark = self._link.run("HMGET", key, *_FIELDS)
             known = self._opened(key, user, tokens, mark)
             if known is None:
                 return None
@@ -178,8 +179,10 @@ class StoredLogins:
         sealer = self._keys.ring.sealer
         data = sealer.open(user.decode("ascii", "replace"), _place(key, _USER))
         login = None if data is None else unpack(data)
-        if login is None or self._key(login.id) != key or tokens is None:
-            return login if login is not None and self._key(login.id) == key else None
+        if login is None or self._key(login.id) != key:
+            return None
+        if tokens is None:
+            return login
         data = sealer.open(tokens.decode("ascii", "replace"), _place(key, _TOKENS))
         token = None if data is None else unpack_token(data)
         return None if token is None else replace(login, token=token)
