@@ -4,6 +4,7 @@
 # make screenshots      all pages on one sheet, build/screenshots/index.html, and the pictures of the READMEs
 # make test-fast        most tests, in under a minute; they need no root, browser, Redis or npm
 # make check            style, sentences, types and layers: everything that is not a test
+# make docs             the documentation site, build/docs/en/index.html and build/docs/zh_CN/index.html
 # make bench            the measurements in benchmarks
 # make rush             a thousand people sign in within 30 s, while DingTalk throttles
 # make under-pressure   provoke what breaks a sign-in; fails if anything does
@@ -20,7 +21,7 @@ PORT ?= 5000
 # One process for each core; one that is done takes tests over from one that is busy.
 PARALLEL := --numprocesses auto --dist worksteal
 
-.PHONY: demo test test-fast check bench rush under-pressure system-packages clean
+.PHONY: demo test test-fast check docs bench rush under-pressure system-packages clean
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -45,6 +46,12 @@ check: $(VENV)/.check
 	$(BIN)/mypy
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
+
+# A warning is an error; the translations come from docs/locales.
+docs: $(VENV)/.docs
+	for language in en zh_CN; do \
+		$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet -D language=$$language docs build/docs/$$language || exit 1; \
+	done
 
 bench: $(VENV)/.check
 	for name in cookie guard sign_in start; do $(BIN)/python benchmarks/$$name.py || exit 1; done
@@ -85,6 +92,10 @@ $(VENV)/.ecosystem: $(VENV)/.test
 
 $(VENV)/.check: $(VENV)/.test
 	$(BIN)/pip install --quiet --editable '.[check,bench]'
+	touch $@
+
+$(VENV)/.docs: $(VENV)/.created setup.py
+	$(BIN)/pip install --quiet --editable '.[docs,redis]'
 	touch $@
 
 # DingTalk's own JSAPI library, for the tests of what runs inside its client.

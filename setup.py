@@ -126,6 +126,7 @@ setup(
             "types-setuptools==84.2.0.20261104",
         ],
         "bench": ["matplotlib"],
+        "docs": ["furo", "myst-parser", "Sphinx>=9", "sphinx-copybutton"],
     },
     entry_points={"flask.commands": ["dingtalk = flask_dingtalk.cli:dingtalk"]},
 )

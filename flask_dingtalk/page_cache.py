@@ -16,7 +16,7 @@ from flask import Flask, current_app, request
 
 #: Where Flask-Caching keeps itself in ``app.extensions``.
 EXTENSION_KEY: Final = "cache"
-_DOCUMENTED: Final = "see docs/ecosystem.md, Flask-Caching"
+_DOCUMENTED: Final = "see docs/how-to/ecosystem.md, Flask-Caching"
 #: Its functions that call a view or a part of a template and keep what comes of it.
 _KEEPERS: Final = {("flask_caching", "decorated_function"), ("flask_caching.jinja2ext", "_cache")}
 #: Their variables that the key is made of.

@@ -1,1 +1,1 @@
-"""Beside other extensions, under servers, and watched by trackers: docs/ecosystem.md."""
+"""Beside other extensions, under servers, and watched by trackers: docs/how-to/ecosystem.md."""

@@ -1,4 +1,4 @@
-"""Sites beside other extensions, as docs/ecosystem.md has them."""
+"""Sites beside other extensions, as docs/how-to/ecosystem.md has them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sites of docs/ecosystem.md, built from the very lines that the page shows."""
+"""The sites of docs/how-to/ecosystem.md, built from the very lines that the page shows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from flask import Flask, render_template_string
 
 from flask_dingtalk import login_required
 
-PAGE: Final = Path(__file__).parents[2] / "docs" / "ecosystem.md"
+PAGE: Final = Path(__file__).parents[2] / "docs" / "how-to" / "ecosystem.md"
 #: The lines that all others go on from.
 _BASE: Final = "app.py"
 #: Files that serve nothing by themselves.

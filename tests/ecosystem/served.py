@@ -1,4 +1,4 @@
-"""A site in a separate process, under one of the servers of docs/ecosystem.md."""
+"""A site in a separate process, under one of the servers of docs/how-to/ecosystem.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Views that the tests of servers add to the site of docs/ecosystem.md, in a separate process."""
+"""Views that tests of servers add to the site of docs/how-to/ecosystem.md, in another process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each site of docs/ecosystem.md manages the four steps."""
+"""Each site of docs/how-to/ecosystem.md manages the four steps."""
 
 from __future__ import annotations
 

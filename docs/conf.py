@@ -1,0 +1,26 @@
+"""The documentation site, built by Sphinx: ``make docs``."""
+
+project = "Flask-DingTalk"
+author = "The Flask-DingTalk contributors"
+copyright = "2026, the Flask-DingTalk contributors"  # noqa: A001
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_copybutton"]
+# Read in the repository, next to the code that it describes.
+exclude_patterns = ["architecture.md"]
+nitpicky = True
+
+myst_enable_extensions = ["colon_fence", "deflist"]
+# Links to headings work on the site as they do in a viewer of Markdown.
+myst_heading_anchors = 3
+
+# One catalogue for each page, without line numbers: these would change with every edit.
+locale_dirs = ["locales"]
+gettext_compact = False
+gettext_location = False
+gettext_uuid = False
+
+html_theme = "furo"
+html_title = "Flask-DingTalk"
+templates_path = ["_templates"]
+html_static_path = ["_static"]
+html_copy_source = False
