@@ -5,6 +5,7 @@
 # make test-fast        most tests, in under a minute; they need no root, browser, Redis or npm
 # make check            style, sentences, types and layers: everything that is not a test
 # make docs             the documentation site, build/docs/en/index.html and build/docs/zh_CN/index.html
+# make docs-messages    take new sentences into docs/locales, where the Chinese texts are
 # make bench            the measurements in benchmarks
 # make rush             a thousand people sign in within 30 s, while DingTalk throttles
 # make under-pressure   provoke what breaks a sign-in; fails if anything does
@@ -52,6 +53,11 @@ docs: $(VENV)/.docs
 	for language in en zh_CN; do \
 		$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet -D language=$$language docs build/docs/$$language || exit 1; \
 	done
+
+# After a change of an English page: says which sentences want a translation.
+.PHONY: docs-messages
+docs-messages: $(VENV)/.docs
+	$(BIN)/python docs/catalogues.py
 
 bench: $(VENV)/.check
 	for name in cookie guard sign_in start; do $(BIN)/python benchmarks/$$name.py || exit 1; done

@@ -1,0 +1,67 @@
+"""Bring the Chinese catalogues up to date with the English pages: ``python docs/catalogues.py``.
+
+New sentences come with an empty translation, and sentences that are gone leave with theirs. A
+sentence that was changed keeps the place and, marked as fuzzy, the translation of the old one.
+"""
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from babel.messages.catalog import Catalog
+from babel.messages.pofile import read_po, write_po
+
+SOURCE: Final = Path(__file__).parent
+CATALOGUES: Final = SOURCE / "locales" / "zh_CN" / "LC_MESSAGES"
+_HEADER: Final = """\
+msgid ""
+msgstr ""
+"Language: zh_CN\\n"
+"Content-Type: text/plain; charset=utf-8\\n"
+
+"""
+
+
+def read(path: Path) -> Catalog:
+    """Return the catalogue in a file; an empty one if there is no such file."""
+    if not path.exists():
+        return Catalog(locale="zh_CN")
+    with path.open("rb") as file:
+        return read_po(file, locale="zh_CN")
+
+
+def extract(folder: Path) -> dict[Path, Catalog]:
+    """Have Sphinx write the sentences of every page into ``folder``; return them by page."""
+    subprocess.run(
+        [sys.executable, "-m", "sphinx", "-q", "-b", "gettext", SOURCE, folder], check=True
+    )
+    return {path.relative_to(folder): read(path) for path in sorted(folder.rglob("*.pot"))}
+
+
+def _write(path: Path, catalogue: Catalog) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as file:
+        file.write(_HEADER.encode())
+        write_po(file, catalogue, width=0, omit_header=True, ignore_obsolete=True)
+
+
+def main() -> None:
+    """Update every catalogue and say how much there is to translate."""
+    with tempfile.TemporaryDirectory() as folder:
+        pages = extract(Path(folder))
+    wanted = {CATALOGUES / page.with_suffix(".po"): template for page, template in pages.items()}
+    for path in set(CATALOGUES.rglob("*.po")) - wanted.keys():
+        path.unlink()
+    for path, template in wanted.items():
+        catalogue = read(path)
+        catalogue.update(template)
+        _write(path, catalogue)
+        missing = [each for each in catalogue if each.id and (each.fuzzy or not each.string)]
+        if missing:
+            print(f"{path.relative_to(SOURCE)}: {len(missing)} to translate")
+
+
+if __name__ == "__main__":
+    main()
