@@ -430,7 +430,7 @@ def _store(name: str, value: Any) -> str:
         # Without the value: it may hold a password.
         _refuse(
             name,
-            "is no address of Redis",
+            "is not the address of a Redis server",
             "write redis://host:6379/0, rediss://… for TLS, or unix:///path/to/socket; for "
             "Sentinel or a Cluster, give DingTalk(app, store=client)",
         )

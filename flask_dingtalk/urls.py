@@ -104,8 +104,8 @@ def redirect_uri() -> str:
         if "_" not in host or not _ALMOST_A_HOST.fullmatch(host):
             raise BadRequest("The Host header names no host.")
         raise ConfigurationError(
-            f"the host of this request, {host!r}, is no host name, so that DingTalk cannot be told "
-            "where to come back to",
+            f"the host of this request, {host!r}, is not a host name, so that DingTalk cannot be "
+            "told where to come back to",
             hint="a host name has letters, digits and hyphens, but no underscore: use another name "
             "(with Docker, a network alias), let the proxy pass on the name that people use, or "
             "set DINGTALK_REDIRECT_URI",

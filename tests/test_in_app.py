@@ -557,7 +557,10 @@ def test_nobody_gets_in_as_a_member_of_an_organisation_that_is_not_the_applicati
     assert sign_in(simulator, phone, "li").status_code == status
     assert phone.get("/").text == "nobody"
     assert "getuserinfo" not in endpoints(simulator)
-    assert "DINGTALK_CORP_ID is no organisation that has this application" in caplog.text
+    assert (
+        "DINGTALK_CORP_ID does not seem to be an organisation that has this application"
+        in caplog.text
+    )
 
 
 def test_whose_application_it_is_is_asked_once(

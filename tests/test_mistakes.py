@@ -145,7 +145,7 @@ def test_a_redirect_uri_that_is_no_callback_of_the_app_is_a_warning_at_start(
     """People would get 404 after a complete sign-in."""
     mount(new_app(DINGTALK_REDIRECT_URI=ELSEWHERE))
     (warning,) = warnings(caplog)
-    assert "/auth/dingtalk, which is no callback of this app" in warning
+    assert "/auth/dingtalk, which is not the callback of this app" in warning
     assert "end with /dingtalk/callback" in warning
 
 
@@ -499,7 +499,7 @@ def test_a_host_with_an_underscore_is_named(
     response = app.test_client().get("/dingtalk/login", base_url="http://my_app:8000")
     assert response.status_code == 500
     (error,) = warnings(caplog)
-    assert "'my_app:8000', is no host name" in error
+    assert "'my_app:8000', is not a host name" in error
     assert "no underscore" in error
 
 

@@ -287,7 +287,8 @@ class Directory:
             refusal = UNKNOWN_ORGANISATION.get(error.dingtalk_code or "")
             if refusal is not None:
                 raise refusal(
-                    "DINGTALK_CORP_ID is no organisation that has this application, as it seems",
+                    "DINGTALK_CORP_ID does not seem to be an organisation that has this "
+                    "application",
                     hint="sign-in inside the client is for the organisation that owns the "
                     "application; the console's home page (open-dev.dingtalk.com) shows its corpId",
                     dingtalk_code=error.dingtalk_code,

@@ -20,7 +20,7 @@ from .frozen_json import FrozenDict, frozen
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 #: Digits of a time in milliseconds: enough until the year 5138.
 _MAX_TIME_DIGITS: Final = 14
-#: Characters; longer ones are no user ids. [user-information-creation]
+#: Characters; anything longer is not a user id. [user-information-creation]
 _MAX_USER_ID: Final = 64
 #: Characters of an event's name or id that are kept. DingTalk's have some thirty.
 _MAX_NAME: Final = 200

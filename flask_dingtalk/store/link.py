@@ -329,7 +329,7 @@ def link_to(url: str) -> Link:
         options = parse_url(url)
     except ValueError:
         raise ConfigurationError(
-            "DINGTALK_STORE is no address of Redis",
+            "DINGTALK_STORE is not the address of a Redis server",
             hint="write redis://host:6379/0, rediss://… for TLS, or unix:///path/to/socket",
         ) from None
     return ServerLink(
@@ -352,7 +352,7 @@ def link_by(client: Any) -> Link:
         return ClusterLink(lambda: _cluster_like(client))
     if not isinstance(client, redis.Redis):
         raise ConfigurationError(
-            f"store is {type(client)!r}, which is no synchronous client of redis-py",
+            f"store is {type(client)!r}, which is not a synchronous client of redis-py",
             hint="give redis.Redis(…), Sentinel(…).master_for(…) or redis.RedisCluster(…)",
         )
     pool = client.connection_pool
