@@ -107,8 +107,8 @@ def warn_of_redirect_uri(app: Flask) -> None:
     if callbacks and not any(_ends_with(path, rule) for rule in callbacks):
         _log.warning(
             "DINGTALK_REDIRECT_URI leads to %s, which is not the callback of this app: people "
-            "would get 404 after they signed in at DingTalk. Hint: let it end with %s, here and in the "
-            "console (开发配置 > 安全设置 > 重定向URL), or mount the routes where it leads",
+            "would get 404 after they signed in at DingTalk. Hint: let it end with %s, here and in "
+            "the console (开发配置 > 安全设置 > 重定向URL), or mount the routes where it leads",
             path or "/",
             callbacks[0],
             extra=facts("redirect_uri_strange"),
