@@ -1,0 +1,1 @@
+"""The documents are correct: their code runs, and their tables agree with the code."""

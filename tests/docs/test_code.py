@@ -1,0 +1,209 @@
+"""The Python code in the texts does what they say."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import pytest
+from flask import Flask, url_for
+
+from examples.site import create_app
+from flask_dingtalk import RateLimited
+from flask_dingtalk.testing import DingTalkSimulator
+
+from .pages import (
+    CHINESE,
+    DEPLOYMENT,
+    ECOSYSTEM,
+    ENGLISH,
+    ERRORS_PAGE,
+    FACTORY,
+    PAGES,
+    POLICY,
+    Snippet,
+    beginning,
+    file_of,
+    load,
+    snippets,
+)
+
+READMES: Final = [pytest.param(ENGLISH, id="en"), pytest.param(CHINESE, id="zh")]
+#: Pages of documented sites that show a QR code without a sign-in.
+OPEN_PAGES: Final = ("/welcome", "/with-nonce")
+#: Views of documented sites that are exempt from a guard.
+EXEMPT_VIEWS: Final = ("/admin/help",)
+IN_APP_LOGIN: Final = "DINGTALK_IN_APP_LOGIN"
+
+
+def _parameters(chosen: Callable[[Snippet], bool]) -> list[object]:
+    return [
+        pytest.param(snippet, id=snippet.id)
+        for page in PAGES
+        if page != ECOSYSTEM
+        for snippet in snippets(page, "python")
+        if chosen(snippet)
+    ]
+
+
+@pytest.mark.parametrize("snippet", _parameters(lambda snippet: "def test_" not in snippet.text))
+def test_every_documented_site_signs_people_in_and_out(
+    snippet: Snippet,
+    documented_dingtalk: DingTalkSimulator,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+) -> None:
+    """A snippet, on top of the first one unless it names a file, is a site that works."""
+    if "REDIS_URL" in snippet.text:
+        port = request.getfixturevalue("redis_port")
+        monkeypatch.setenv("REDIS_URL", f"redis://127.0.0.1:{port}/0")
+    before = "" if snippet.file else beginning(snippet.page)
+    (tmp_path / "app.py").write_text(f"{before}\n{snippet.text}", encoding="utf-8")
+    module = load(tmp_path / "app.py")
+    site: Flask = module.create_app() if hasattr(module, "create_app") else module.app
+    browser = site.test_client()
+    with site.test_request_context():
+        login, callback, logout, in_app, renew_state = (
+            url_for(f"dingtalk.{name}")
+            for name in ("login", "callback", "logout", "in_app", "renew_state")
+        )
+
+    assert browser.get(callback).status_code == 400
+    assert browser.get(in_app).status_code == (405 if site.config.get(IN_APP_LOGIN) else 404)
+    assert browser.get(renew_state).status_code == 405
+    signed_in = documented_dingtalk.sign_in(browser, "zhang", next="/here", login_path=login)
+    assert (signed_in.status_code, signed_in.location) == (302, "/here")
+    for rule in site.url_map.iter_rules():
+        if rule.arguments or rule.endpoint.startswith("dingtalk."):
+            continue
+        if "GET" not in (rule.methods or ()):
+            continue
+        # The organisation of the example is not the simulator's.
+        expected = 403 if rule.rule == "/finance" else 200
+        assert browser.get(rule.rule).status_code == expected, rule.rule
+        if rule.rule in OPEN_PAGES:
+            page = site.test_client().get(rule.rule).text
+            assert "data-dingtalk-qr=" in page
+            assert f'href="{login}?' in page
+            continue
+        if rule.rule in EXEMPT_VIEWS:
+            assert site.test_client().get(rule.rule).status_code == 200, rule.rule
+            continue
+        assert site.test_client().get(rule.rule).location.startswith(login), rule.rule
+    assert browser.post(logout).status_code == 303
+
+
+def test_the_documented_error_handler_loses_nothing(
+    documented_dingtalk: DingTalkSimulator, tmp_path: Path
+) -> None:
+    """Scripts get JSON, and everybody learns when to come back."""
+    (handler,) = [
+        each
+        for each in snippets(ERRORS_PAGE, "python")
+        if "errorhandler(DingTalkError)" in each.text
+    ]
+    first = beginning(ERRORS_PAGE)
+    (tmp_path / "app.py").write_text(f"{first}\n{handler.text}", encoding="utf-8")
+    app = load(tmp_path / "app.py").app
+
+    @app.get("/busy")  # type: ignore[untyped-decorator]
+    def busy() -> None:
+        raise RateLimited("DingTalk throttles", retry_after=7)
+
+    page, script = (
+        app.test_client().get("/busy", headers={"Accept": accept})
+        for accept in ("text/html", "application/json")
+    )
+    assert f"<h1>{RateLimited().title}</h1>" in page.text
+    assert script.json["error"] == "rate_limited"
+    for answer in (page, script):
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "7")
+
+
+@pytest.mark.parametrize("readme", READMES)
+def test_the_first_snippet_greets_whoever_is_signed_in(
+    readme: Path, documented_dingtalk: DingTalkSimulator, tmp_path: Path
+) -> None:
+    """The first lines of the README do what they promise."""
+    first = snippets(readme, "python")[0]
+    (tmp_path / "app.py").write_text(first.text, encoding="utf-8")
+    browser = load(tmp_path / "app.py").app.test_client()
+    documented_dingtalk.sign_in(browser, "zhang")
+    assert browser.get("/").text == "Hello, 张三"
+
+
+@pytest.mark.parametrize("snippet", _parameters(lambda snippet: "def test_" in snippet.text))
+def test_every_documented_test_passes(snippet: Snippet, tmp_path: Path) -> None:
+    """A snippet with tests passes beside the site that the README shows."""
+    assert snippet.file is not None
+    (tmp_path / "my_site.py").write_text(file_of(FACTORY, "my_site.py"), encoding="utf-8")
+    (tmp_path / snippet.file).write_text(snippet.text, encoding="utf-8")
+    environment = {name: value for name, value in os.environ.items() if "FLASK" not in name}
+    environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # a reader may have pytest alone
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", "."],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+def test_the_filter_for_sentry_hides_what_a_browser_brings(
+    documented_dingtalk: DingTalkSimulator, tmp_path: Path
+) -> None:
+    """Addresses, forms and cookies lose codes, states and the session; the rest stays."""
+    (snippet,) = [each for each in snippets(DEPLOYMENT, "python") if "sentry_sdk" in each.text]
+    (tmp_path / "filter.py").write_text(snippet.text, encoding="utf-8")
+    event = {
+        "request": {
+            "url": "http://localhost/dingtalk/callback",
+            "query_string": "authCode=hidden&state=hidden&x=shown",
+            "cookies": {"session": "hidden", "theme": "shown"},
+            "data": {"code": "hidden"},
+        },
+        "frames": [{"vars": {"environ": {"HTTP_COOKIE": "'session=hidden; theme=shown'"}}}],
+    }
+    sent = str(load(tmp_path / "filter.py").hide(event))
+    assert "hidden" not in sent
+    assert sent.count("shown") == 3
+
+
+def test_the_quoted_log_line_is_what_is_logged(
+    documented_dingtalk: DingTalkSimulator,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A missing permission is logged as the page shows."""
+    (tmp_path / "app.py").write_text(beginning(ERRORS_PAGE), encoding="utf-8")
+    browser = load(tmp_path / "app.py").app.test_client()
+    documented_dingtalk.application.permissions.remove("Contact.User.Read")
+    documented_dingtalk.sign_in(browser, "zhang")
+    (quoted,) = snippets(ERRORS_PAGE, "text")
+    pattern = re.sub("[0-9A-F]*…", r"\\S+", re.escape(quoted.text.strip()))
+    assert [text for text in caplog.messages if re.fullmatch(pattern, text)]
+
+
+def test_the_documented_policy_is_that_of_the_example(
+    documented_dingtalk: DingTalkSimulator,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Which the browser tests walk through; there, the simulator stands in DingTalk's place."""
+    (policy,) = [each for each in snippets(POLICY, "python") if each.text.startswith("SCRIPTS")]
+    (tmp_path / "app.py").write_text(f"{beginning(POLICY)}\n{policy.text}", encoding="utf-8")
+    documented = load(tmp_path / "app.py").app.test_client().get("/").headers
+    for name in documented_dingtalk.settings:
+        monkeypatch.delenv(f"FLASK_{name}")
+    example = create_app({"DINGTALK_CLIENT_ID": "x", "DINGTALK_CLIENT_SECRET": "x"})
+    sent = example.test_client().get("/").headers
+    assert documented["Content-Security-Policy"] == sent["Content-Security-Policy"]
