@@ -6,6 +6,7 @@ import json
 import secrets
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urlsplit
 
@@ -19,7 +20,7 @@ from .findings import Console, Finding, Verdict
 if TYPE_CHECKING:
     from ..api.event_push import EventCipher
 
-_NAME = "events by HTTP push"
+_finding = partial(Finding, "events", "events by HTTP push")
 #: Seconds; DingTalk waits as long. [event-subscription-and-data-push]
 _PATIENCE = 2.5
 
@@ -51,6 +52,7 @@ def events_findings(
             value=url,
             problem=f"The site does not answer there: {type(error).__name__}.",
             cure="Open the address for DingTalk's servers, or use flask dingtalk listen.",
+            console=Console.EVENTS,
         )
         return
     if status == 200 and _says_success(cipher, body):
@@ -61,6 +63,7 @@ def events_findings(
         value=url,
         problem=f"The site answers HTTP {status} and not what DingTalk wants to hear.",
         cure="Let nothing stand before that route: no sign-in, no check of forms, no redirect.",
+        console=Console.EVENTS,
     )
 
 
@@ -104,22 +107,4 @@ def _says_success(cipher: EventCipher, body: bytes) -> bool:
         return False
     return bool(
         signature == content[wire.PUSH_REPLY_SIGNATURE] and decrypted == wire.PUSH_SUCCESS.encode()
-    )
-
-
-def _finding(
-    verdict: Verdict,
-    *,
-    value: str | None = None,
-    problem: str | None = None,
-    cure: str | None = None,
-) -> Finding:
-    return Finding(
-        section="events",
-        name=_NAME,
-        verdict=verdict,
-        value=value,
-        problem=problem,
-        cure=cure,
-        console=Console.EVENTS if verdict is Verdict.FAILED else None,
     )

@@ -6,6 +6,7 @@ import html
 import secrets
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
@@ -27,7 +28,7 @@ from .findings import Console, Finding, Verdict
 _PATIENCE: Final = 300
 #: Seconds that one browser may take to send its request.
 _REQUEST_TIMEOUT: Final = 10
-_NAME: Final = "sign-in"
+_finding = partial(Finding, "dingtalk", "sign-in")
 
 
 def sign_in_findings(
@@ -176,7 +177,3 @@ def _permission_enabled(permission: str) -> Finding:
         verdict=Verdict.OK,
         value="enabled",
     )
-
-
-def _finding(verdict: Verdict, **said: str | None) -> Finding:
-    return Finding(section="dingtalk", name=_NAME, verdict=verdict, **said)
