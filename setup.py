@@ -5,15 +5,26 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 
+#: What a reader of PyPI does instead, who has no checkout.
+WITHOUT_CHECKOUT = {
+    " in a checkout of this project, and there:": " in an empty folder, and there:",
+    "pip install .\n": "pip install Flask-DingTalk\n",
+}
+
 
 def long_description() -> str:
-    """Return README.md without relative images and links, which lead nowhere on PyPI."""
+    """Return README.md for PyPI, where relative images and links lead nowhere."""
     readme = Path(__file__).with_name("README.md").read_text(encoding="utf-8")
+    for here, there in WITHOUT_CHECKOUT.items():
+        if readme.count(here) != 1:
+            raise SystemExit(f"setup.py changes {here!r} in README.md, which must have it once")
+        readme = readme.replace(here, there)
     parts = re.split(r"(^```.*?^```)", readme, flags=re.MULTILINE | re.DOTALL)
     relative = r"\((?!https?:|#)[\w./-]+(?:#[\w-]*)?\)"
     for index in range(0, len(parts), 2):  # every other part is a code block
-        without_images = re.sub(rf"!\[[^\]]*\]{relative}\n*", "", parts[index])
-        parts[index] = re.sub(rf"\[([^\]]*)\]{relative}", r"\1", without_images)
+        # An image, or a link that is a paragraph, leaves nothing behind; any other link its text.
+        alone = re.sub(rf"^!?\[[^\]]*\]{relative}\n\n?", "", parts[index], flags=re.MULTILINE)
+        parts[index] = re.sub(rf"\[([^\]]*)\]{relative}", r"\1", alone)
     return "".join(parts)
 
 

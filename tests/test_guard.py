@@ -907,7 +907,7 @@ def test_refusal_serves_a_view_that_asks_two_functions(app: Flask) -> None:
     assert signed_in(app.test_client(), other).get("/admin").status_code == 403
 
 
-# --- Flask-Login, as README.md has it ------------------------------------------------------------
+# --- Flask-Login, as docs/how-to/user-table.md has it --------------------------------------------
 
 
 class Account(flask_login.UserMixin):  # type: ignore[misc]
