@@ -24,6 +24,8 @@ API: Final = "BENCHMARK_API"
 STORE: Final = "BENCHMARK_STORE"
 #: The variable that holds all settings of the site of ``leavers.py``, in JSON.
 SETTINGS: Final = "BENCHMARK_SETTINGS"
+#: The variable that says for how many seconds that site is busy with each event.
+RECEIVER: Final = "BENCHMARK_RECEIVER"
 
 
 def flask_dingtalk() -> Flask:
@@ -39,11 +41,14 @@ def flask_dingtalk() -> Flask:
 
 def leavers() -> Flask:
     """Return the site of ``leavers.py``: its guarded page says which process it comes from."""
-    from flask_dingtalk import DingTalk, login_required
+    from flask_dingtalk import DingTalk, event_received, login_required
 
     app = Flask("leavers")
     app.config.update(json.loads(os.environ[SETTINGS]))
     DingTalk(app)
+    if seconds := float(os.environ[RECEIVER]):
+        # The signal holds it weakly otherwise.
+        event_received.connect(lambda _, event: time.sleep(seconds), app, weak=False)
     app.add_url_rule("/", view_func=login_required(lambda: str(os.getpid())))
     return app
 

@@ -4,7 +4,11 @@ A site for members runs under gunicorn in four workers with a store. The simulat
 that somebody has left: pushed to the site by HTTP, and to ``flask dingtalk listen`` by Stream mode.
 From the moment that it begins to send, the guarded page is loaded from each worker, over a
 connection of that worker's, until all of them refuse the person. First one person after the other,
-then all at once.
+then all at once, and all at once amid changes of departments, each of which marks everybody.
+
+When all leave at once, loading the pages again and again would keep the workers from the events.
+So a separate process looks every few milliseconds whose records are gone from the store, and then
+has all four workers refuse these people.
 
 Starts a Redis, unless ``--store`` names one, which is emptied then.
 """
@@ -14,6 +18,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import multiprocessing
 import os
 import shutil
 import socket
@@ -22,15 +27,17 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from http.client import HTTPConnection, HTTPException
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import redis
 from _processes import gunicorn
 from _shared import SECRET_KEY, Row, print_table, session_cookie
-from _sites import SETTINGS, leavers
+from _sites import RECEIVER, SETTINGS, leavers
 
 from flask_dingtalk import DingTalkUser
 from flask_dingtalk.testing import DingTalkSimulator, signed_in
@@ -41,13 +48,35 @@ _WORKERS = 4
 _TARGET = 1.0
 #: Who does not leave.
 _STAYS = "zhang"
+#: Events of departments among those of two hundred people.
+_CHANGES = 50
+#: Seconds between two looks into the store.
+_LOOK_AGAIN = 0.01
+#: The records of sign-ins in the store.
+_RECORDS = "*:login:*"
+#: Which of them are gone, by their numbers.
+_GONE = """
+local gone = {}
+for number, name in ipairs(KEYS) do
+  if redis.call('EXISTS', name) == 0 then gone[#gone + 1] = number end
+end
+return gone
+"""
+
+
+@dataclass(frozen=True)
+class SignedIn:
+    """Somebody who is signed in: the session cookie, and the name of the record in the store."""
+
+    cookie: str
+    record: str
 
 
 class Workers:
     """One open connection to each worker of a site."""
 
     def __init__(self, port: int) -> None:
-        self._port = port
+        self.port = port
         self._connections: dict[str, HTTPConnection] = {}
         self._spare: list[HTTPConnection] = []
 
@@ -57,7 +86,7 @@ class Workers:
         while len(self._connections) < _WORKERS:
             if time.monotonic() > deadline:
                 raise SystemExit("not all workers answer")
-            connection = HTTPConnection("127.0.0.1", self._port, timeout=_PATIENCE)
+            connection = HTTPConnection("127.0.0.1", self.port, timeout=_PATIENCE)
             worker = self._load(connection, cookie)
             if worker is None:
                 raise SystemExit("the site does not know its own sign-ins")
@@ -83,6 +112,20 @@ class Workers:
                 self.connect(known)
                 return False
         return True
+
+    def refused_at(self, pool: ThreadPoolExecutor, people: list[SignedIn]) -> list[float]:
+        """Return when each was refused by all workers; each worker is asked in a thread."""
+
+        def ask(connection: HTTPConnection) -> list[float]:
+            moments = []
+            for person in people:
+                if self._load(connection, person.cookie) is not None:
+                    raise SystemExit("a worker lets somebody in who has no record")
+                moments.append(time.monotonic())
+            return moments
+
+        by_worker = pool.map(ask, self._connections.values())
+        return [max(moments) for moments in zip(*by_worker, strict=True)]
 
     def _load(self, connection: HTTPConnection, cookie: str) -> str | None:
         connection.request("GET", "/", headers={"Cookie": cookie})
@@ -148,27 +191,33 @@ def settle(simulator: DingTalkSimulator, number: int) -> None:
         simulator.add_user(f"person-{index}", nick=f"Person {index}")
 
 
-def sign_in(simulator: DingTalkSimulator) -> dict[str, str]:
-    """Sign all people in; return the session cookie of each, by name."""
-    cookies = {}
+def sign_in(simulator: DingTalkSimulator, store: str) -> dict[str, SignedIn]:
+    """Sign all people in; return what there is of each, by name."""
+    people = {}
     app = leavers()
-    for person in simulator.users.values():
-        membership = person.memberships.get(simulator.application.corp_id)
-        if membership is not None:
-            user = DingTalkUser.from_wire({"unionId": person.union_id, "nick": person.nick})
-            user = replace(user, user_id=membership.user_id)
-            client = signed_in(app.test_client(), user)
-            cookies[person.name] = session_cookie(client)
-    return cookies
+    with redis.Redis.from_url(store, decode_responses=True) as records:
+        before = set(records.keys(_RECORDS))
+        for person in simulator.users.values():
+            membership = person.memberships.get(simulator.application.corp_id)
+            if membership is not None:
+                user = DingTalkUser.from_wire({"unionId": person.union_id, "nick": person.nick})
+                user = replace(user, user_id=membership.user_id)
+                client = signed_in(app.test_client(), user)
+                after = set(records.keys(_RECORDS))
+                (record,) = after - before
+                before = after
+                people[person.name] = SignedIn(session_cookie(client), record)
+    return people
 
 
-def one_by_one(simulator: DingTalkSimulator, workers: Workers) -> list[float]:
+def one_by_one(simulator: DingTalkSimulator, workers: Workers, store: str) -> list[float]:
     """Return the seconds that each took who left alone."""
-    cookies = sign_in(simulator)
-    known = cookies.pop(_STAYS)
+    people = sign_in(simulator, store)
+    known = people.pop(_STAYS).cookie
     workers.connect(known)
     taken = []
-    for name, cookie in cookies.items():
+    for name, person in people.items():
+        cookie = person.cookie
         begun = time.monotonic()
         simulator.push("user_leave_org", name)
         _until(lambda cookie=cookie: workers.refuse(cookie, known), f"{name} stays")  # type: ignore[misc]
@@ -176,23 +225,53 @@ def one_by_one(simulator: DingTalkSimulator, workers: Workers) -> list[float]:
     return taken
 
 
-def all_at_once(simulator: DingTalkSimulator, workers: Workers) -> list[float]:
-    """Return the seconds that each took when everybody left in the same moment."""
-    cookies = sign_in(simulator)
-    known = cookies.pop(_STAYS)
-    workers.connect(known)
+def all_at_once(
+    simulator: DingTalkSimulator, workers: Workers, store: str, changes: int
+) -> list[float]:
+    """Return the seconds that each took when everybody left in the same moment.
+
+    So many events of departments come at the same time.
+    """
+    people = sign_in(simulator, store)
+    known = people.pop(_STAYS)
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    watcher = context.Process(
+        target=watch, args=(theirs, workers.port, store, list(people.values()), known)
+    )
+    watcher.start()
+    ours.recv()
     begun = time.monotonic()
-    for name in cookies:
+    for number, name in enumerate(people):
+        if number * changes // len(people) != (number + 1) * changes // len(people):
+            simulator.push("org_dept_modify", data={"deptId": [number]})
         simulator.push("user_leave_org", name)
-    taken = []
-    while cookies:
-        if time.monotonic() - begun > _PATIENCE:
-            raise SystemExit(f"{len(cookies)} people stay")
-        for name in list(cookies):
-            if workers.refuse(cookies[name], known):
-                del cookies[name]
-                taken.append(time.monotonic() - begun)
-    return taken
+    if not ours.poll(_PATIENCE):
+        raise SystemExit("somebody stays")
+    moments: list[float] = ours.recv()
+    watcher.join()
+    return [moment - begun for moment in moments]
+
+
+def watch(
+    pipe: Connection, port: int, store: str, leaving: list[SignedIn], known: SignedIn
+) -> None:
+    """Send the moments, by the monotonic clock, since when each is refused by all workers."""
+    workers = Workers(port)
+    workers.connect(known.cookie)
+    refused_at: list[float] = []
+    with redis.Redis.from_url(store) as records, ThreadPoolExecutor(_WORKERS) as pool:
+        pipe.send("ready")
+        while leaving:
+            names = [person.record for person in leaving]
+            numbers = set(records.eval(_GONE, len(names), *names))
+            gone = [leaving[number - 1] for number in numbers]
+            leaving = [each for number, each in enumerate(leaving, 1) if number not in numbers]
+            if gone:
+                refused_at += workers.refused_at(pool, gone)
+            else:
+                time.sleep(_LOOK_AGAIN)
+    pipe.send(refused_at)
 
 
 def share(values: list[float], part: float) -> float:
@@ -204,6 +283,9 @@ def main() -> None:
     """Measure, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--people", type=int, default=200)
+    parser.add_argument(
+        "--receiver", type=float, default=0, help="seconds that the site takes for each event"
+    )
     parser.add_argument("--store", help="address of a Redis that may be emptied")
     options = parser.parse_args()
     rows: list[Row] = []
@@ -221,23 +303,25 @@ def main() -> None:
             "DINGTALK_STORE": store,
             "DINGTALK_MEMBERS_ONLY": True,
         }
-        environment = {SETTINGS: json.dumps(settings)}
+        environment = {SETTINGS: json.dumps(settings), RECEIVER: str(options.receiver)}
         os.environ.update(environment)
         port = stack.enter_context(gunicorn("leavers", environment, workers=_WORKERS, threads=8))
         workers = Workers(port)
-        workers.connect(sign_in(simulator)[_STAYS])
+        workers.connect(sign_in(simulator, store)[_STAYS].cookie)
         for way in ("HTTP push", "Stream"):
             if way == "Stream":
                 simulator.application.event_url = None
                 stack.enter_context(listener(environment, simulator))
             else:
                 simulator.subscribe(f"http://127.0.0.1:{port}/dingtalk/events")
-            for how, measure in (("one by one", one_by_one), ("all at once", all_at_once)):
-                taken = measure(simulator, workers)
+            measured = {
+                "one by one": one_by_one(simulator, workers, store),
+                "all at once": all_at_once(simulator, workers, store, 0),
+                "amid changes": all_at_once(simulator, workers, store, _CHANGES),
+            }
+            for how, taken in measured.items():
                 for name, part in (("p50", 0.5), ("p99", 0.99), ("longest", 1.0)):
-                    # All at once, the loads of the page themselves take most of the time.
-                    has_target = name == "p99" and measure is one_by_one
-                    target = _TARGET * 1000 if has_target else None
+                    target = _TARGET * 1000 if name == "p99" else None
                     rows.append(
                         Row(f"{way}, {how}, {name}", share(taken, part) * 1000, None, target)
                     )

@@ -12,6 +12,7 @@ from flask import Flask, current_app
 from .bounded_dict import BoundedDict
 from .errors import ConfigurationError
 from .memory import Memory
+from .patience import Patience
 from .settings import Settings
 
 if TYPE_CHECKING:
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 EXTENSION_KEY: Final = "_dingtalk_state"
 #: Opened logins remembered in one process.
 _OPENED: Final = 1024
+#: Seconds after an event came in, for which its answer waits for the receivers of the signal.
+#: DingTalk wants it within 2.5 (HTTP) or 3 (Stream) seconds; the receivers go on without it.
+_FOR_RECEIVERS: Final = 1.5
 
 
 class KeyRing:
@@ -66,6 +70,8 @@ class ProcessState:
         self.memory = memory
         #: The seals for the present ``SECRET_KEY``, once they were needed.
         self.key_ring: KeyRing | None = None
+        #: Until an event is answered, for the receivers of its signal.
+        self.for_receivers = Patience(_FOR_RECEIVERS)
         self._settings = settings
         self._connections: Connections | None = None
         self._lock = threading.Lock()

@@ -11,7 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 from flask import Flask, Response, abort, current_app, request
 from werkzeug.exceptions import BadRequest, MethodNotAllowed, RequestEntityTooLarge
@@ -22,13 +22,10 @@ from .api.events import Effect, Event
 from .app_state import AppState, app_state, this_app
 from .errors import DingTalkError
 from .logs import facts
+from .patience import Patience
 from .responses import json_response
 
 _log = logging.getLogger(__name__)
-
-#: Seconds after an event came in, for which its answer waits for the receivers of the signal.
-#: DingTalk wants it within 2.5 (HTTP) or 3 (Stream) seconds; the receivers go on without it.
-_PATIENCE: Final = 1.5
 
 
 def answer_push() -> Response:
@@ -79,9 +76,9 @@ def handle(event: Event) -> None:
 
     Raises ``StoreUnavailable`` if the store cannot be reached. The event has to come again then.
     Receivers of the signal get a second and a half of this time and go on by themselves after that;
-    what they raise is logged.
+    in a burst of events they get none of it. What they raise is logged.
     """
-    deadline = time.monotonic() + _PATIENCE
+    begun = time.monotonic()
     state = app_state()
     if state.events.seen(event.id):
         _log.debug("DingTalk event %r came again", event.type, extra=facts("event_repeated"))
@@ -90,7 +87,7 @@ def handle(event: Event) -> None:
     receivers = _tell(this_app(), event)
     state.events.remember(event.id)
     if receivers is not None:
-        receivers.join(max(0.0, deadline - time.monotonic()))
+        _wait(receivers, state.process.for_receivers, begun)
 
 
 def _act(state: AppState, event: Event) -> None:
@@ -127,6 +124,13 @@ def _tell(app: Flask, event: Event) -> threading.Thread | None:
     )
     thread.start()
     return thread
+
+
+def _wait(receivers: threading.Thread, patience: Patience, begun: float) -> None:
+    """Wait for receivers as long as DingTalk and the next events leave time for that."""
+    deadline = begun + patience.take(time.monotonic())
+    receivers.join(max(0.0, deadline - time.monotonic()))
+    patience.give_back(deadline - time.monotonic())
 
 
 def _send(app: Flask, receivers: list[Callable[..., Any]], event: Event) -> None:

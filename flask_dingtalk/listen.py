@@ -48,6 +48,9 @@ _LONGEST_PAUSE: Final = 60.0
 _GOOD_AFTER: Final = 60.0
 #: Seconds for which events that are being handled may hold up a change of connections.
 _ANSWER_WITHIN: Final = 3.0
+#: Events that are handled at a time. Each has a thread and a connection to the store; more of them
+#: would only be in each other's way.
+_AT_ONCE: Final = 8
 #: Seconds between signs of life, and for which the answer to one may take.
 _PING_EVERY: Final = 20.0
 _CLOSE_WITHIN: Final = 1.0
@@ -219,10 +222,12 @@ class _Handler(EventHandler):  # type: ignore[misc]
     def __init__(self, app: Flask) -> None:
         super().__init__()
         self._app = app
+        self._room = asyncio.Semaphore(_AT_ONCE)
 
     async def raw_process(self, event_message: EventMessage) -> Any:
         """Return the answer to an event, once it was acted on."""
-        status = await _in_thread(lambda: self._take(event_message))
+        async with self._room:
+            status = await _in_thread(lambda: self._take(event_message))
         # The SDK has no types: its values are declared by what they are at first.
         answer: Any = AckMessage()
         answer.code = AckMessage.STATUS_OK

@@ -7,9 +7,11 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 import pytest
+import redis
 from flask import Flask
 from flask.testing import FlaskClient
 
@@ -271,6 +273,60 @@ def test_an_event_that_names_nobody_has_everybody_checked(
     simulator.leave("li")
     simulator.push("user_leave_org", data={"userId": {"?": "!"}}, client=dingtalk)
     assert not is_signed_in(browser)
+
+
+def test_a_crowd_of_events_has_everybody_checked_once_for_all_of_them(
+    process: Callable[..., Flask],
+    simulator: DingTalkSimulator,
+    redis_port: int,
+) -> None:
+    """Each of them would go through all sign-ins otherwise, and keep the leavers waiting."""
+    app = process()
+    browsers = [signed_in_as(app, simulator, "li") for _ in range(3)]
+    with redis.Redis(port=redis_port, db=1) as content:
+        (everybody,) = content.keys("*:everybody")
+        # Sign-ins that have just ended, so that there is something to go through.
+        later = time.time() * 1000 + 1e9
+        content.zadd(everybody, {f"ended-{number}": later for number in range(3000)})
+        content.config_resetstat()
+        processes = [process() for _ in range(4)]
+        with ThreadPoolExecutor(16) as pool:
+            pushes = [
+                pool.submit(
+                    simulator.push,
+                    "org_dept_modify",
+                    data={"deptId": [number]},
+                    client=processes[number % 4].test_client(),
+                )
+                for number in range(16)
+            ]
+            assert all(each.result().arrived for each in pushes)
+        scans = content.info("commandstats")["cmdstat_zscan"]["calls"]
+    # All of them alone would be seven pages sixteen times.
+    assert scans < 7 * 16
+    simulator.calls.clear()
+    assert all(is_signed_in(browser) for browser in browsers)
+    assert called(simulator).count("getbyunionid") == 3
+
+
+def test_an_event_is_not_lost_with_a_process_that_was_killed_while_it_marked_everybody(
+    app: Flask, dingtalk: FlaskClient, simulator: DingTalkSimulator, redis_port: int
+) -> None:
+    """While that process may be at it still, DingTalk is asked to send the event again."""
+    browser = signed_in_as(app, simulator, "li")
+    assert simulator.push("org_dept_modify", client=dingtalk).arrived
+    with redis.Redis(port=redis_port, db=1) as content:
+        (marking,) = content.keys("*:everybody:marking")
+        # As the killed process left it.
+        content.hset(marking, mapping={"owner": "killed", "ends": round(time.time() * 1000 + 1e9)})
+        delivery = simulator.push("org_dept_modify", client=dingtalk)
+        assert [each.status for each in delivery.attempts] == [503]
+        content.hset(marking, "ends", round(time.time() * 1000) - 1)
+        assert is_signed_in(browser)
+        simulator.calls.clear()
+        assert delivery.again().accepted
+    assert is_signed_in(browser)
+    assert called(simulator).count("getbyunionid") == 1
 
 
 def test_a_change_shows_at_the_next_request(

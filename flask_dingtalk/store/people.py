@@ -11,8 +11,11 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from enum import Enum
 from typing import TYPE_CHECKING, Final
+
+from ..errors import StoreUnavailable
 
 if TYPE_CHECKING:
     from ..login import Login
@@ -23,6 +26,14 @@ if TYPE_CHECKING:
 _NEWS_LAST: Final = 600
 #: So many sign-ins are treated in one round trip.
 _AT_ONCE: Final = 500
+#: Milliseconds after which somebody else marks everybody: whoever began may have been killed.
+_LEASE: Final = 5000
+#: Milliseconds for which it is known who asked for that; a day.
+_MARKING_LASTS: Final = 86_400_000
+#: Seconds for which one process waits while another one marks everybody.
+_PATIENCE: Final = 2.0
+#: Seconds between two looks.
+_LOOK_AGAIN: Final = 0.02
 _PERSON: Final = "person"
 _MEMBER: Final = "member"
 _NEWS: Final = "news"
@@ -49,6 +60,27 @@ return 1
 _MARK: Final = """
 if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
 redis.call('HSET', KEYS[1], 'c', ARGV[1])
+return 1
+"""
+
+#: Of marking everybody: ``asked`` counts who asked for it, ``done`` is how many of them have had
+#: it, and ``marked`` how many sign-ins that were; ``owner`` does it, until ``ends``.
+_TURN: Final = """
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local asked, done, marked, owner, ends =
+  unpack(redis.call('HMGET', KEYS[1], 'asked', 'done', 'marked', 'owner', 'ends'))
+if tonumber(done or 0) >= tonumber(ARGV[1]) then return {'done', marked} end
+if owner and owner ~= ARGV[2] and now < tonumber(ends) then return {'wait', 0} end
+redis.call('HSET', KEYS[1], 'owner', ARGV[2], 'ends', now + ARGV[3])
+redis.call('PEXPIRE', KEYS[1], ARGV[4])
+return {'mine', asked or ARGV[1]}
+"""
+_DONE: Final = """
+if tonumber(redis.call('HGET', KEYS[1], 'done') or 0) < tonumber(ARGV[2]) then
+  redis.call('HSET', KEYS[1], 'done', ARGV[2], 'marked', ARGV[3])
+end
+if redis.call('HGET', KEYS[1], 'owner') == ARGV[1] then redis.call('HDEL', KEYS[1], 'owner') end
 return 1
 """
 
@@ -124,10 +156,34 @@ class People:
     def mark_everybody(self) -> int:
         """Have every sign-in of this site checked, as ``mark_member`` does; return how many.
 
-        Takes some 20 ms for a thousand sign-ins.
+        Takes some 20 ms for a thousand sign-ins. Of many who ask at once, in whatever process, one
+        does it for all who asked before it began. Raises ``StoreUnavailable`` if another process
+        takes too long.
         """
         self._tell(f"{self._everybody}:{_NEWS}", News.CHANGED)
-        return self._mark(self._everybody)
+        marking, mine = f"{self._everybody}:marking", secrets.token_hex(8)
+        number = self._link.run("HINCRBY", marking, "asked", 1)
+        give_up_at = time.monotonic() + _PATIENCE
+        while True:
+            turn, found = self._link.evaluate(_TURN, marking, number, mine, _LEASE, _MARKING_LASTS)
+            if turn == b"done":
+                return int(found)
+            if turn == b"mine":
+                return self._mark_for_all_who_asked(marking, mine, found)
+            if time.monotonic() > give_up_at:
+                raise StoreUnavailable("another process has been marking sign-ins for some seconds")
+            time.sleep(_LOOK_AGAIN)
+
+    def _mark_for_all_who_asked(self, marking: str, mine: str, asked: bytes) -> int:
+        try:
+            marked = self._mark(self._everybody)
+        except BaseException:
+            with suppress(StoreUnavailable):
+                # Nobody has had it: the next one need not wait for an end that will not come.
+                self._link.evaluate(_DONE, marking, mine, 0, 0)
+            raise
+        self._link.evaluate(_DONE, marking, mine, asked, marked)
+        return marked
 
     def news_of(self, user_id: str) -> News | None:
         """Return what events said about a member lately; to be asked once a sign-in is open."""
