@@ -1,10 +1,15 @@
 """The documentation site, built by Sphinx: ``make docs``."""
 
+import sys
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).parent / "_extensions"))
+
 project = "Flask-DingTalk"
 author = "The Flask-DingTalk contributors"
 copyright = "2026, the Flask-DingTalk contributors"  # noqa: A001
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_copybutton"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_copybutton", "sequence"]
 # Read in the repository, next to the code that it describes.
 exclude_patterns = ["architecture.md"]
 nitpicky = True
