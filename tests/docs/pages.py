@@ -15,6 +15,8 @@ DOCS: Final = ROOT / "docs"
 ENGLISH: Final = ROOT / "README.md"
 CHINESE: Final = ROOT / "README.zh-CN.md"
 SECURITY: Final = ROOT / "SECURITY.md"
+CONTRIBUTING: Final = ROOT / "CONTRIBUTING.md"
+TUTORIAL: Final = DOCS / "tutorial.md"
 GUARDING: Final = DOCS / "how-to" / "guarding.md"
 MEMBERS: Final = DOCS / "how-to" / "members.md"
 MISTAKES: Final = DOCS / "how-to" / "mistakes.md"
@@ -33,7 +35,7 @@ ERRORS_PAGE: Final = DOCS / "reference" / "errors.md"
 CODES: Final = DOCS / "reference" / "dingtalk-codes.md"
 #: Its code is run by tests/ecosystem.
 ECOSYSTEM: Final = DOCS / "how-to" / "ecosystem.md"
-PAGES: Final = [ENGLISH, CHINESE, SECURITY, *sorted(DOCS.rglob("*.md"))]
+PAGES: Final = [ENGLISH, CHINESE, SECURITY, CONTRIBUTING, *sorted(DOCS.rglob("*.md"))]
 
 FENCE: Final = re.compile(r"^( *)```([a-z]+)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 LINK: Final = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
@@ -51,7 +53,7 @@ class Snippet:
     @property
     def file(self) -> str | None:
         """The file that the first line names, if it names one."""
-        named = re.match(r"# (\w+\.py)\n", self.text)
+        named = re.match(r"# (\S*[./]\S*)\n", self.text)
         return named[1] if named else None
 
     @property
@@ -94,7 +96,7 @@ def rows_of(page: Path, cells: int) -> dict[str, list[str]]:
 
 
 def load(path: Path) -> ModuleType:
-    """Run a file as a module of its own."""
+    """Run a file as a new module."""
     spec = importlib.util.spec_from_file_location(f"documented_{path.stem}", path)
     assert spec is not None
     assert spec.loader is not None

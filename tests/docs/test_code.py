@@ -9,15 +9,19 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
+from urllib.parse import parse_qs
 
 import pytest
 from flask import Flask, url_for
 
 from examples.site import create_app
 from flask_dingtalk import RateLimited
-from flask_dingtalk.testing import DingTalkSimulator
+from flask_dingtalk.testing import DingTalkSimulator, make_employee, make_user, signed_in
 
+from ..helpers import Later
+from ..stub import TOKEN, Answer, Asked, StubDingTalk
 from .pages import (
+    CALLING,
     CHINESE,
     DEPLOYMENT,
     ECOSYSTEM,
@@ -26,6 +30,7 @@ from .pages import (
     FACTORY,
     PAGES,
     POLICY,
+    TUTORIAL,
     Snippet,
     beginning,
     file_of,
@@ -39,15 +44,19 @@ OPEN_PAGES: Final = ("/welcome", "/with-nonce")
 #: Views of documented sites that are exempt from a guard.
 EXEMPT_VIEWS: Final = ("/admin/help",)
 IN_APP_LOGIN: Final = "DINGTALK_IN_APP_LOGIN"
+#: Their code is run by tests/ecosystem and test_tutorial.py.
+RUN_ELSEWHERE: Final = (ECOSYSTEM, TUTORIAL)
+#: Files that serve nothing, with where they are run.
+NO_SITES: Final = {"gunicorn.conf.py": "test_shell.py"}
 
 
 def _parameters(chosen: Callable[[Snippet], bool]) -> list[object]:
     return [
         pytest.param(snippet, id=snippet.id)
         for page in PAGES
-        if page != ECOSYSTEM
+        if page not in RUN_ELSEWHERE
         for snippet in snippets(page, "python")
-        if chosen(snippet)
+        if snippet.file not in NO_SITES and chosen(snippet)
     ]
 
 
@@ -77,8 +86,8 @@ def test_every_documented_site_signs_people_in_and_out(
     assert browser.get(callback).status_code == 400
     assert browser.get(in_app).status_code == (405 if site.config.get(IN_APP_LOGIN) else 404)
     assert browser.get(renew_state).status_code == 405
-    signed_in = documented_dingtalk.sign_in(browser, "zhang", next="/here", login_path=login)
-    assert (signed_in.status_code, signed_in.location) == (302, "/here")
+    answer = documented_dingtalk.sign_in(browser, "zhang", next="/here", login_path=login)
+    assert (answer.status_code, answer.location) == (302, "/here")
     for rule in site.url_map.iter_rules():
         if rule.arguments or rule.endpoint.startswith("dingtalk."):
             continue
@@ -97,6 +106,34 @@ def test_every_documented_site_signs_people_in_and_out(
             continue
         assert site.test_client().get(rule.rule).location.startswith(login), rule.rule
     assert browser.post(logout).status_code == 303
+
+
+def test_names_of_departments_are_kept_for_a_while(
+    stub: StubDingTalk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, later: Later
+) -> None:
+    """DingTalk is asked for each once, and again after that time."""
+
+    def answer(asked: Asked) -> Answer:
+        if asked.path == "/topapi/v2/department/get":
+            dept_id = parse_qs(asked.body.decode())["dept_id"][0]
+            return Answer({"errcode": 0, "result": {"name": f"部门{dept_id}"}})
+        return Answer(TOKEN)
+
+    stub.token = answer
+    monkeypatch.setenv("FLASK_SECRET_KEY", "k")
+    for name, value in stub.settings.items():
+        monkeypatch.setenv(f"FLASK_{name}", value)
+    (snippet,) = [each for each in snippets(CALLING, "python") if "department" in each.text]
+    (tmp_path / "app.py").write_text(f"{beginning(CALLING)}\n{snippet.text}", encoding="utf-8")
+    app = load(tmp_path / "app.py").app
+    user = make_user(employee=make_employee(department_ids=[1, 7]))
+    browser = signed_in(app.test_client(), user)
+    asked = []
+    for seconds in (0, 1800, 1801):
+        later(seconds)
+        assert browser.get("/my-departments").json == ["部门1", "部门7"]
+        asked.append(sum("department" in each.path for each in stub.asked))
+    assert asked == [2, 2, 4]
 
 
 def test_the_documented_error_handler_loses_nothing(
