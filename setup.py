@@ -102,13 +102,15 @@ setup(
             "time-machine",
             "trustme",
         ],
-        # The extensions, servers and trackers that tests/ecosystem looks at, beside those above.
+        # The extensions, servers and trackers that tests/ecosystem looks at, beside those above, and
+        # Flask-Dance, from which tests/docs moves a site.
         "ecosystem": [
             "a2wsgi",
             "Flask-Admin",
             "Flask-AppBuilder>=5",
             "Flask-Caching",
             "flask-cors",
+            "Flask-Dance",
             "Flask-Limiter",
             "flask-openapi3",
             "flask-restx",

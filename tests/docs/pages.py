@@ -35,6 +35,8 @@ ERRORS_PAGE: Final = DOCS / "reference" / "errors.md"
 CODES: Final = DOCS / "reference" / "dingtalk-codes.md"
 #: Its code is run by tests/ecosystem.
 ECOSYSTEM: Final = DOCS / "how-to" / "ecosystem.md"
+#: Their code is run by test_moving.py.
+MOVING: Final = sorted((DOCS / "how-to").glob("moving-from-*.md"))
 PAGES: Final = [ENGLISH, CHINESE, SECURITY, CONTRIBUTING, *sorted(DOCS.rglob("*.md"))]
 
 FENCE: Final = re.compile(r"^( *)```([a-z]+)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)

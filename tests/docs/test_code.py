@@ -28,6 +28,7 @@ from .pages import (
     ENGLISH,
     ERRORS_PAGE,
     FACTORY,
+    MOVING,
     PAGES,
     POLICY,
     TUTORIAL,
@@ -44,8 +45,8 @@ OPEN_PAGES: Final = ("/welcome", "/with-nonce")
 #: Views of documented sites that are exempt from a guard.
 EXEMPT_VIEWS: Final = ("/admin/help",)
 IN_APP_LOGIN: Final = "DINGTALK_IN_APP_LOGIN"
-#: Their code is run by tests/ecosystem and test_tutorial.py.
-RUN_ELSEWHERE: Final = (ECOSYSTEM, TUTORIAL)
+#: Their code is run by tests/ecosystem, test_tutorial.py and test_moving.py.
+RUN_ELSEWHERE: Final = (ECOSYSTEM, TUTORIAL, *MOVING)
 #: Files that serve nothing, with where they are run.
 NO_SITES: Final = {"gunicorn.conf.py": "test_shell.py"}
 
