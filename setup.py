@@ -102,7 +102,7 @@ setup(
             "time-machine",
             "trustme",
         ],
-        # The extensions, servers and trackers that tests/ecosystem looks at, beside those above, and
+        # The extensions, servers and trackers of tests/ecosystem, beside those above, and
         # Flask-Dance, from which tests/docs moves a site.
         "ecosystem": [
             "a2wsgi",
