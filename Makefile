@@ -9,6 +9,7 @@
 # make bench            the measurements in benchmarks
 # make rush             a thousand people sign in within 30 s, while DingTalk throttles
 # make under-pressure   provoke what breaks a sign-in; fails if anything does
+# make comparison       try what the table of the READMEs says of other libraries; ARGS=--check: without recording it
 # make release-dry-run  build sdist and wheel into dist, check both, sign in through the wheel
 # make clean            remove what the others made
 # Each sets up what it needs, in .venv and build and, for the browser tests, from Debian's packages.
@@ -69,6 +70,17 @@ rush: $(VENV)/.check
 # Fails if anything breaks.
 under-pressure: $(VENV)/.check
 	$(BIN)/python benchmarks/under_pressure.py
+
+# In an environment that has the versions of the table.
+.PHONY: comparison
+comparison: build/comparison/.created
+	./tools/install-debian-packages redis-server:/usr/bin/redis-server
+	build/comparison/bin/python benchmarks/comparison/run.py $(ARGS)
+
+build/comparison/.created: benchmarks/comparison/requirements.txt setup.py
+	./tools/create-venv "$(PYTHON)" build/comparison
+	build/comparison/bin/pip install --quiet --requirement $< --editable .
+	touch $@
 
 .PHONY: screenshots
 screenshots: $(VENV)/.test $(AXE)/axe.min.js system-packages

@@ -30,7 +30,7 @@ def long_description() -> str:
 
 setup(
     name="Flask-DingTalk",
-    version="0.1.0",
+    version="0.2.0",
     description="Sign in to a Flask site with DingTalk (钉钉).",
     long_description=long_description(),
     long_description_content_type="text/markdown",
