@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import closing
+from dataclasses import dataclass
 from html.parser import HTMLParser
+from http.client import HTTPConnection
+from http.cookies import SimpleCookie
 from typing import Any, Final, Protocol
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlencode, urljoin, urlsplit
 
-import requests
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
@@ -126,6 +129,58 @@ class _Page(HTMLParser):
             self.refusal += f"{data.strip()} "
 
 
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What the simulator answered; `location` is empty unless it redirects."""
+
+    url: str
+    status: int
+    location: str
+    text: str
+
+
+class _Browser:
+    """A new browser that knows the simulator alone, and follows no redirect by itself.
+
+    A client for all of HTTP would take longer than the simulator does.
+    """
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        self._connection = HTTPConnection(parts.hostname or "", parts.port, timeout=_TIMEOUT)
+        self._cookies: dict[str, str] = {}
+
+    def load(self, url: str, form: Mapping[str, str] | None = None) -> _Answer:
+        """Load a page, or submit a form; `OSError` if the simulator does not answer."""
+        headers = {"Accept-Language": "en"}
+        if self._cookies:
+            headers["Cookie"] = "; ".join(
+                f"{name}={value}" for name, value in self._cookies.items()
+            )
+        if form is not None:
+            headers["Content-Type"] = "application/x-www-form-urlencoded"
+        parts = urlsplit(url)
+        self._connection.request(
+            "GET" if form is None else "POST",
+            parts._replace(scheme="", netloc="", fragment="").geturl(),
+            None if form is None else urlencode(form),
+            headers,
+        )
+        response = self._connection.getresponse()
+        body = response.read()
+        for header in response.headers.get_all("Set-Cookie", ()):
+            for name, cookie in SimpleCookie(header).items():
+                self._cookies[name] = cookie.value
+        location = response.headers.get("Location", "")
+        return _Answer(
+            url, response.status, urljoin(url, location) if location else "", body.decode()
+        )
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+
 class BrowserWalk:
     """One person's way through the simulator's pages, in a new browser."""
 
@@ -214,28 +269,20 @@ class BrowserWalk:
 
         `SimulatorError` if the login ends before that.
         """
-        with requests.Session() as browser:
-            browser.trust_env = False  # no proxy and no .netrc for this machine
-            browser.headers["Accept-Language"] = "en"
-            response = browser.get(address, timeout=_TIMEOUT, allow_redirects=False)
+        with closing(_Browser(self._url)) as browser:
+            answer = browser.load(address)
             while True:
-                if response.is_redirect:
-                    address = urljoin(response.url, response.headers["Location"])
-                    if not address.startswith(f"{self._url}/"):
-                        return address
-                    response = browser.get(address, timeout=_TIMEOUT, allow_redirects=False)
+                if not answer.location:
+                    action, fields = self._fill_in(answer)
+                    answer = browser.load(urljoin(answer.url, action), fields)
+                elif answer.location.startswith(f"{self._url}/"):
+                    answer = browser.load(answer.location)
                 else:
-                    action, fields = self._fill_in(response)
-                    response = browser.post(
-                        urljoin(response.url, action),
-                        data=fields,
-                        timeout=_TIMEOUT,
-                        allow_redirects=False,
-                    )
+                    return answer.location
 
-    def _fill_in(self, response: requests.Response) -> tuple[str, dict[str, str]]:
+    def _fill_in(self, answer: _Answer) -> tuple[str, dict[str, str]]:
         """Return address and fields of the form that the person would submit."""
-        page = _Page(response.text)
+        page = _Page(answer.text)
         if page.refusal:
             raise SimulatorError(f"The simulator refused: {page.refusal.strip()}")
         if "consent" in page.forms:
@@ -243,7 +290,7 @@ class BrowserWalk:
             return action, {**fields, **self._decision(page.options["organisation"])}
         if "login" not in page.forms:
             raise SimulatorError(
-                f"The login page answered with status {response.status_code} and without a form."
+                f"The login page answered with status {answer.status} and without a form."
             )
         action, fields = page.forms["login"]
         if "organisation_code" in fields:

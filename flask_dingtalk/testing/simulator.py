@@ -262,7 +262,7 @@ class DingTalkSimulator(World):
         click_through(page, address, self._walk(user, corp_id, decline))
 
     def _walk(self, user: str | Person, corp_id: str | None, decline: bool) -> "BrowserWalk":
-        # Imported here: it needs requests, and running the simulator alone does not.
+        # Imported here: it needs Flask, and running the simulator alone does not.
         from .browser_walk import BrowserWalk
 
         codes = {corp_id: each.code for corp_id, each in self.organisations.items()}
