@@ -1,6 +1,7 @@
 # make help             this list
 # make demo             the example site on http://127.0.0.1:5000, or another port if that one is taken; PORT=8000: there
-# make test             the whole test suite, with its coverage; ARGS=tests/test_guard.py: that file alone
+# make test             the whole test suite; ARGS=tests/test_guard.py: that file alone
+# make coverage         the same, and fails if too little of the package was run; takes twice as long
 # make screenshots      all pages on one sheet, build/screenshots/index.html, and the pictures of the READMEs
 # make test-fast        most tests, in under a minute; they need no root, browser, Redis or npm
 # make check            style, sentences, types and layers: everything that is not a test
@@ -23,7 +24,7 @@ PORT ?= 5000
 # One process for each core; one that is done takes tests over from one that is busy.
 PARALLEL := --numprocesses auto --dist worksteal
 
-.PHONY: demo test test-fast check docs bench rush under-pressure system-packages clean
+.PHONY: demo test coverage test-fast check docs bench rush under-pressure system-packages clean
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -33,8 +34,14 @@ help:
 demo: $(VENV)/.demo
 	$(BIN)/python -m examples $(PORT)
 
-test: $(VENV)/.ecosystem $(JSAPI)/dingtalk.open.js $(AXE)/axe.min.js system-packages
-	$(BIN)/pytest $(or $(ARGS),$(PARALLEL) --cov --cov-report=term-missing)
+test: for-all-tests
+	$(BIN)/pytest $(or $(ARGS),$(PARALLEL))
+
+coverage: for-all-tests
+	$(BIN)/pytest $(PARALLEL) --cov --cov-report=term-missing
+
+.PHONY: for-all-tests
+for-all-tests: $(VENV)/.ecosystem $(JSAPI)/dingtalk.open.js $(AXE)/axe.min.js system-packages
 
 test-fast: $(VENV)/.test
 	$(BIN)/pytest $(PARALLEL) -m "not browser and not redis and not npm and not docs and not slow" --ignore tests/ecosystem $(ARGS)

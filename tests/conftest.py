@@ -5,6 +5,7 @@ Fixtures import the heavy libraries that they need, so that a single test file s
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import shutil
@@ -23,7 +24,7 @@ from flask.testing import FlaskClient
 
 import flask_dingtalk
 
-from .helpers import PATIENT, SECRET_KEY, AppFactory, Later, build_site, free_port
+from .helpers import PATIENT, SECRET_KEY, AppFactory, Later, build_site, free_port, sign_in
 
 if TYPE_CHECKING:
     import redis
@@ -61,7 +62,13 @@ def _session_settings_of(item: Any) -> object:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Unload Hypothesis's plugin if no test uses it: its summary takes a second."""
+    """Spare the tests what they do not need.
+
+    Hypothesis's plugin, if no test uses it: its summary takes a second. And that the garbage
+    collector looks through all tests and modules again and again: they stay.
+    """
+    gc.collect()
+    gc.freeze()
     plugin = session.config.pluginmanager.get_plugin("hypothesispytest")
     if plugin is not None and "hypothesis" not in sys.modules:
         session.config.pluginmanager.unregister(plugin)
@@ -148,7 +155,7 @@ def client(app: Flask) -> FlaskClient:
 @pytest.fixture
 def member(client: FlaskClient, simulator: DingTalkSimulator) -> FlaskClient:
     """Return a test client in which somebody is signed in, without the calls for that."""
-    simulator.sign_in(client, "zhang")
+    sign_in(client, simulator)
     simulator.calls.clear()
     return client
 
