@@ -133,8 +133,10 @@ $(AXE)/axe.min.js: $(VENV)/.test tools/fetch-axe $(wildcard tests/axe/*.json)
 
 # A browser with Chinese fonts, and a Redis for the tests of server-side sessions.
 system-packages:
-	./tools/install-debian-packages chromium:/usr/bin/chromium redis-server:/usr/bin/redis-server \
+	./tools/install-debian-packages redis-server:/usr/bin/redis-server \
 		fonts-noto-cjk:/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc
+	./tools/install-debian-packages chromium-headless-shell:/usr/bin/chromium-headless-shell || \
+		[ -x /usr/bin/chromium ]
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .coverage

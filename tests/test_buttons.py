@@ -14,13 +14,13 @@ from jinja2 import DictLoader
 
 from flask_dingtalk.testing import DingTalkSimulator
 
-from .chromium import CHROMIUM, OpenWindow
+from .chromium import INTRANET, OpenWindow
 from .helpers import IN_CLIENT, AppFactory
 from .markup import tags, with_attribute
 from .server import serving
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Locator, Page
+    from playwright.sync_api import Browser, BrowserContext, Locator, Page
 
 #: What a page of the tests is made of: a style sheet, a color scheme and a template.
 PAGE = """<!doctype html>
@@ -297,24 +297,14 @@ def test_a_class_of_the_sites_own_may_widen_the_button(open_page: Callable[..., 
 
 
 @pytest.fixture
-def plain_http_browser(chromium: Browser) -> Iterator[Browser]:
-    """Run a browser for which a name that is not this machine's leads to this machine.
-
-    To loopback hosts, browsers send what they send over https.
-    """
-    browser = chromium.browser_type.launch(
-        executable_path="/usr/bin/chromium",
-        args=[*CHROMIUM, "--host-resolver-rules=MAP portal.example 127.0.0.1"],
-    )
-    yield browser
-    browser.close()
-
-
-@pytest.fixture
 def portal(
-    make_app: AppFactory, simulator: DingTalkSimulator, plain_http_browser: Browser
+    make_app: AppFactory, simulator: DingTalkSimulator, chromium: Browser
 ) -> Iterator[Callable[[str], Page]]:
-    """Open a window on a site on plain http that wants no referrer; ask by its user agent."""
+    """Open a window on a site on plain http that wants no referrer; ask by its user agent.
+
+    Not at an address of this machine: there, browsers send what they send over https.
+    """
+    contexts: list[BrowserContext] = []
     app = make_app(DINGTALK_IN_APP_LOGIN=True, DINGTALK_CORP_ID=simulator.application.corp_id)
     seen: list[str] = []
 
@@ -335,14 +325,17 @@ def portal(
         return response
 
     with serving(app) as url:
-        address = f"http://portal.example:{urlsplit(url).port}"
+        address = f"http://{INTRANET}:{urlsplit(url).port}"
         simulator.application.redirect_urls.append(f"{address}/dingtalk/callback")
 
         def open_portal(user_agent: str) -> Page:
-            context = plain_http_browser.new_context(base_url=address, user_agent=user_agent)
+            context = chromium.new_context(base_url=address, user_agent=user_agent)
+            contexts.append(context)
             return context.new_page()
 
         yield open_portal
+        for context in contexts:
+            context.close()
     assert set(seen) == {"null"}
 
 
