@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 
 #: Calls per second; the slowest pace.
@@ -87,6 +88,13 @@ class Pace:
             self._forget_old(now)
             if self._rate is not None:
                 self._rate += _SPEED_UP
+
+    def profile(self) -> AbstractContextManager[None]:
+        """Ask for a profile within this: one process knows too little to wait before."""
+        return nullcontext()
+
+    def lost(self, now: float) -> None:
+        """Note that a call is over, and that nobody knows whether it came to DingTalk."""
 
     def refused(self, now: float, retry_after: float) -> float:
         """Note that DingTalk refused a call for its limit; return a turn to try again at."""

@@ -284,7 +284,8 @@ def _by_code(returned: Returned, known: _Identity) -> DingTalkUser:
     code = _checked_code(returned)
     if known.token is None:
         known.token = _exchange(code, known)
-    return app_state().client.user(known.token)
+    with app_state().memory.pace.profile():
+        return app_state().client.user(known.token)
 
 
 def _by_in_app_code(returned: Returned, known: _Identity) -> DingTalkUser:
@@ -310,8 +311,8 @@ def _exchange(code: Secret, known: _Identity) -> DingTalkToken:
     if reservation.turn is not None:
         known.turn, known.wait = reservation.turn, reservation.wait
         raise RateLimited("DingTalk throttles: this sign-in waits for its turn", retry_after=1)
-    time.sleep(reservation.call_in)
     try:
+        time.sleep(reservation.call_in)
         token = app_state().client.exchange(code)
     except RateLimited as error:
         known.turn = memory.pace.refused(time.time(), error.retry_after)
@@ -320,6 +321,9 @@ def _exchange(code: Secret, known: _Identity) -> DingTalkToken:
     except InvalidCode:
         memory.pace.accepted(time.time())
         memory.failures.note_failure(request.remote_addr)
+        raise
+    except BaseException:
+        memory.pace.lost(time.time())
         raise
     memory.pace.accepted(time.time())
     return token
@@ -404,8 +408,10 @@ def _to_be_loaded_again(
     if wait is not None:
         error.retry_after = max(error.retry_after, min(wait, _LONGEST_WAIT))
     error.retry_after = math.ceil(error.retry_after)
-    # With chance, so that those who were refused together do not come back together.
-    error.reload_after = error.retry_after + random.randint(0, 1)  # noqa: S311
+    # With chance, so that those who were refused together do not come back together. Turns to come
+    # differ in any case.
+    chance = random.randint(0, 1) if wait is None or wait <= 1 else 0  # noqa: S311
+    error.reload_after = error.retry_after + chance
     error.retry_url = _another_try(attempt, way)
     if way.is_in_app:
         # A POST cannot be loaded again, but the client gives another code without a tap.

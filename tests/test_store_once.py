@@ -307,11 +307,14 @@ def test_the_pace_of_exchanges_is_that_of_all_processes(
 
 def reservations(app: Flask, number: int) -> list[Reservation]:
     """Have so many visitors of a process ask for a call at once."""
-    from flask_dingtalk.app_state import app_state
+    return [pace(app).reserve(time.time(), None) for _ in range(number)]
 
-    with app.app_context():
-        pace = app_state().memory.pace
-        return [pace.reserve(time.time(), None) for _ in range(number)]
+
+def pace(app: Flask) -> Any:
+    """Return what spaces the calls of a process."""
+    from flask_dingtalk.app_state import app_state_of
+
+    return app_state_of(app).memory.pace
 
 
 def test_a_crowd_is_spaced_before_dingtalk_refuses_any(
@@ -319,11 +322,51 @@ def test_a_crowd_is_spaced_before_dingtalk_refuses_any(
 ) -> None:
     """All calls of all processes are known: twenty are sent at once, as many as it allows."""
     answers = [reservations(app, 1)[0] for app in two * 15]
-    at_once_ = [each for each in answers if each.turn is None]
+    assert [each.turn is None for each in answers] == [True] * 20 + [False] * 10
     waiting = [each.turn for each in answers if each.turn is not None]
-    # More than twenty only where this loop took its time.
-    assert 20 <= len(at_once_) <= 30
     assert waiting == sorted(waiting)
+
+
+def test_a_call_has_its_place_until_a_second_after_its_answer(
+    two: Two, content: redis.Redis
+) -> None:
+    """However long it is held up: it may arrive at DingTalk in any second until then."""
+    here, there = two
+
+    def is_permitted() -> bool:
+        # For a visitor whose turn it has long been.
+        return pace(there).reserve(time.time(), 1.0).turn is None
+
+    def move(field: str, milliseconds: int) -> None:
+        """Let moments be so long ago: by the clock of Redis, which no test can set."""
+        moments = (content.hget(name, field) or "").split()
+        content.hset(name, field, " ".join(str(int(each) - milliseconds) for each in moments))
+
+    assert all(each.turn is None for each in reservations(here, 20))
+    (name,) = content.keys("*:pace")
+    move("air", 5000)
+    assert not is_permitted()
+    pace(here).accepted(time.time())
+    # So that the second is not over yet, however slow this machine is.
+    move("over", -900)
+    assert not is_permitted()
+    move("over", 2000)
+    assert is_permitted()
+    assert not is_permitted()
+
+
+def test_a_call_that_fails_gives_its_place_back(
+    two: Two, simulator: DingTalkSimulator, content: redis.Redis
+) -> None:
+    """Otherwise nobody could sign in for a while after DingTalk failed."""
+    simulator.fail("userAccessToken", times=3, status=500)
+    here, _ = two
+    for _ in range(3):
+        browser = here.test_client()
+        state, code = start(browser), simulator.authorization_code("zhang")
+        assert come_back(browser, state, code).status_code == 502
+    (name,) = content.keys("*:pace")
+    assert content.hget(name, "air") == ""
 
 
 def test_the_application_fetches_its_token_once(
