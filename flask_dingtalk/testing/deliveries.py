@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 
 #: Seconds between the attempts, by the simulator's clock.
 RETRY_AFTER: Final = (10, 30)
+#: Seconds, by the simulator's clock, from giving an event up to its place in the list of those; the
+#: document says three to five minutes. [obtain-the-event-list-of-failed-push-messages]
+LISTED_AFTER: Final = 180
+#: So many are listed at a time. [obtain-the-event-list-of-failed-push-messages]
+MOST_LISTED: Final = 200
 #: Seconds of real time within which a site has to answer a push. [configure-stream-push]
 ANSWER_WITHIN: Final = 2.5
 #: Bytes of an answer that are read.
@@ -34,12 +39,43 @@ _JSON: Final = "application/json"
 Post = Callable[[str, bytes], tuple[int, bytes]]
 
 
+class FailedPushes:
+    """The events that were pushed to an address and given up, for whoever asks for them.
+
+    The caller holds the world's lock.
+    """
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        #: With the moment, by the simulator's clock, from which they are listed.
+        self._waiting: list[tuple[float, Happening]] = []
+        self._handed_out = 0
+
+    def add(self, happening: Happening) -> None:
+        """Take in an event that was given up now."""
+        self._waiting.append((self._world.now() + LISTED_AFTER, happening))
+
+    def hand_out(self) -> tuple[list[Happening], bool]:
+        """Return the oldest ones, and whether there are more; forget those of the call before."""
+        del self._waiting[: self._handed_out]
+        now = self._world.now()
+        listed = [happening for since, happening in self._waiting if since <= now]
+        self._handed_out = min(len(listed), MOST_LISTED)
+        return listed[:MOST_LISTED], len(listed) > MOST_LISTED
+
+    def forget(self) -> None:
+        """Forget all of them."""
+        self._waiting.clear()
+        self._handed_out = 0
+
+
 class Deliveries:
     """The events that were sent, and those that are still on their way."""
 
-    def __init__(self, world: World, gateway: Gateway) -> None:
+    def __init__(self, world: World, gateway: Gateway, failed: FailedPushes) -> None:
         self._world = world
         self._gateway = gateway
+        self._failed = failed
         self._stopped = threading.Event()
         self._threads: list[threading.Thread] = []
         self.sent: list[Delivery] = []
@@ -67,7 +103,7 @@ class Deliveries:
 
         delivery = self._note(Delivery(happening, lambda: self._push(happening, post)))
         if retries:
-            self._begin(delivery, lambda: True)
+            self._begin(delivery, lambda: True, happening)
         else:
             delivery.again()
             delivery.settle()
@@ -93,11 +129,21 @@ class Deliveries:
         self.sent.append(delivery)
         return delivery
 
-    def _begin(self, delivery: Delivery, may_begin: Callable[[], bool]) -> None:
+    def _begin(
+        self,
+        delivery: Delivery,
+        may_begin: Callable[[], bool],
+        pushed: Happening | None = None,
+    ) -> None:
+        """Deliver in the background; ``pushed`` is what to list if that is given up."""
+
         def run() -> None:
             try:
                 if may_begin():
-                    self._send_until_accepted(delivery)
+                    is_over = self._send_until_accepted(delivery)
+                    if is_over and pushed is not None and not delivery.arrived:
+                        with self._world.lock:
+                            self._failed.add(pushed)
             finally:
                 delivery.settle()
 
@@ -105,14 +151,18 @@ class Deliveries:
         self._threads = [each for each in self._threads if each.is_alive()] + [thread]
         thread.start()
 
-    def _send_until_accepted(self, delivery: Delivery) -> None:
+    def _send_until_accepted(self, delivery: Delivery) -> bool:
+        """Try as often as DingTalk does; return false if everything was stopped meanwhile."""
         due = self._world.now()
         for delay in (0, *RETRY_AFTER):
             due += delay
             self._world.wait_until(due, self._stopped.is_set)
             due = self._world.now()
-            if self._stopped.is_set() or delivery.again().accepted:
-                return
+            if self._stopped.is_set():
+                return False
+            if delivery.again().accepted:
+                break
+        return True
 
     def _may_be_heard(self) -> bool:
         if self._world.application.keeps_events:

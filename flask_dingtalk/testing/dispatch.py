@@ -17,6 +17,7 @@ from . import new_api, old_api
 from . import wire as testing_wire
 from .authorization import Refused
 from .console import Console
+from .deliveries import FailedPushes
 from .faults import Fault, Faults, Host
 from .grants import Grants
 from .limits import Limits
@@ -27,6 +28,7 @@ from .stream import Gateway
 from .world import World
 
 _NEW_API_PATH: Final = re.compile(r"/v\d+\.\d+/")
+_OLD_API_PATHS: Final = ("/topapi/", "/call_back/", testing_wire.GETTOKEN_PATH)
 _WRONG_HOST: Final = (
     "The DingTalk simulator only answers requests for 127.0.0.1, localhost or [::1].\n"
 )
@@ -98,7 +100,8 @@ class Dispatcher:
         self.connections = 0
         self._pages = LoginPages(world, self.grants, console.endpoints)
         self._new_api = new_api.NewApi(world, self.grants, self.gateway)
-        self._old_api = old_api.OldApi(world, self.grants)
+        self.failed_pushes = FailedPushes(world)
+        self._old_api = old_api.OldApi(world, self.grants, self.failed_pushes)
         self._host_of: dict[str, Host] = {}
         endpoints_of_all: list[tuple[str, str, str]] = []
         tables: dict[Host, Mapping[str, tuple[str, str, object]]] = {
@@ -118,6 +121,7 @@ class Dispatcher:
         self.faults.clear()
         self._limits.clear()
         self._pages.forget()
+        self.failed_pushes.forget()
         self.calls.clear()
         self.page_visits.clear()
 
@@ -229,7 +233,7 @@ class Dispatcher:
 def _host_by_path(path: str) -> Host:
     if _NEW_API_PATH.match(path):
         return "new_api"
-    return "old_api" if path.startswith(("/topapi/", testing_wire.GETTOKEN_PATH)) else "pages"
+    return "old_api" if path.startswith(_OLD_API_PATHS) else "pages"
 
 
 def _error_code(response: Response) -> str | None:

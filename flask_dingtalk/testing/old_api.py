@@ -14,6 +14,7 @@ from werkzeug.wrappers import Request, Response
 
 from ..api import wire
 from . import wire as testing_wire
+from .deliveries import FailedPushes
 from .employees import employee_record
 from .grants import ACCESS_TOKEN_LIFETIME, Grants
 from .new_api import ip_allowed
@@ -75,15 +76,21 @@ def refusal(endpoint: str, errcode: int, message: str) -> Response:
 class OldApi:
     """The calls of the old API. The caller holds the world's lock."""
 
-    def __init__(self, world: World, grants: Grants) -> None:
+    def __init__(self, world: World, grants: Grants, failed_pushes: FailedPushes) -> None:
         self._world = world
         self._grants = grants
+        self._failed_pushes = failed_pushes
         #: By name: method, path and handler.
         self.endpoints: dict[str, tuple[HTTPMethod, str, Callable[[Request], dict[str, Any]]]] = {
             "gettoken": (HTTPMethod.GET, testing_wire.GETTOKEN_PATH, self._gettoken),
             "getbyunionid": (HTTPMethod.POST, wire.GET_BY_UNION_ID_PATH, self._get_by_union_id),
             "user/get": (HTTPMethod.POST, wire.USER_GET_PATH, self._user_get),
             "getuserinfo": (HTTPMethod.POST, wire.GET_USER_INFO_PATH, self._get_user_info),
+            "get_call_back_failed_result": (
+                HTTPMethod.GET,
+                testing_wire.FAILED_EVENTS_PATH,
+                self._failed_events,
+            ),
         }
 
     def answer(self, name: str, request: Request) -> Response:
@@ -95,7 +102,10 @@ class OldApi:
         except OldApiError as error:
             return refusal(name, error.errcode, error.message)
         body = {wire.ERRCODE: wire.ERRCODE_OK, wire.ERRMSG: "ok", **answer}
-        return _bare_answer(body) if name == "gettoken" else _topapi_answer(body)
+        return _topapi_answer(body) if self._is_topapi(name) else _bare_answer(body)
+
+    def _is_topapi(self, name: str) -> bool:
+        return self.endpoints[name][1].startswith(_METHODS)
 
     def _unknown(self, path: str) -> Response:
         for name, (method, known, _) in self.endpoints.items():
@@ -189,6 +199,15 @@ class OldApi:
                 wire.USER_INFO_ADMIN: membership.admin,
                 wire.USER_INFO_ADMIN_LEVEL: 100 if membership.boss else int(membership.admin),
             },
+        }
+
+    def _failed_events(self, request: Request) -> dict[str, Any]:
+        """List the events that were given up. [obtain-the-event-list-of-failed-push-messages]"""
+        self._parameters(request, wire.PERMISSION_BASE)
+        happenings, has_more = self._failed_pushes.hand_out()
+        return {
+            testing_wire.FAILED_EVENTS: [each.as_failed() for each in happenings],
+            testing_wire.FAILED_EVENTS_MORE: has_more,
         }
 
     def _parameters(self, request: Request, permission: str) -> Mapping[str, object]:

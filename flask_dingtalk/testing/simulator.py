@@ -48,7 +48,9 @@ class DingTalkSimulator(World):
         self._address = (host, port)
         self._server: LoopbackServer | None = None
         self._dispatcher = Dispatcher(self, Console(self))
-        self._deliveries = Deliveries(self, self._dispatcher.gateway)
+        self._deliveries = Deliveries(
+            self, self._dispatcher.gateway, self._dispatcher.failed_pushes
+        )
         #: How this process's clock was moved: what ends that, and what moves it on.
         self._travelling: tuple[Any, Any] | None = None
         self._announce = self._tell_subscribers

@@ -84,6 +84,18 @@ EVENT_ADMIN_REMOVE: Final = "org_admin_remove"
 EVENT_ROLE_CHANGE: Final = "label_user_change"
 EVENT_HR_CHANGE: Final = "hrm_mdm_user_change"
 
+# --- Events that were given up [obtain-the-event-list-of-failed-push-messages] --------------------
+
+FAILED_EVENTS_PATH: Final = "/call_back/get_call_back_failed_result"
+FAILED_EVENTS: Final = "failed_list"
+FAILED_EVENTS_MORE: Final = "has_more"
+FAILED_EVENT_TYPE: Final = "call_back_tag"
+FAILED_EVENT_TIME: Final = "event_time"
+FAILED_EVENT_CORP_ID: Final = "corpid"
+#: Where the fields of an event stand that has no key named after it.
+FAILED_EVENT_ROLES: Final = "roleLabelChange"
+FAILED_EVENT_OTHER: Final = "callbackData"
+
 # --- Stream mode [configure-stream-push] ----------------------------------------------------------
 
 STREAM_SPEC_VERSION: Final = "specVersion"
