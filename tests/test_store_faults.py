@@ -113,6 +113,28 @@ def test_a_killed_redis_lets_nobody_in_until_it_is_back(
     recovers(browser, simulator)
 
 
+def test_a_redis_that_is_gone_for_some_seconds_is_missed_by_nobody_afterwards(
+    app: Flask, simulator: DingTalkSimulator, server: Server
+) -> None:
+    """Nothing listens at its address, for longer than any pause of ours; then it is back."""
+    browser = app.test_client()
+    simulator.sign_in(browser, "zhang")
+    refused = app.test_client()
+    state, code = start(refused), simulator.authorization_code("li")
+    server.kill()
+    gone_until = time.monotonic() + 4
+    answers: list[int] = []
+    while time.monotonic() < gone_until:
+        answers += [browser.get("/report").status_code, come_back(refused, state, code).status_code]
+        time.sleep(0.1)
+    assert set(answers) == {503}
+    server.start()
+    comes_back_to(302, lambda: come_back(refused, state, code))
+    assert nick(refused) == "李四"
+    assert endpoints(simulator).count("userAccessToken") == 2
+    recovers(browser, simulator)
+
+
 def test_a_restart_between_two_requests_is_not_noticed(
     app: Flask, simulator: DingTalkSimulator, server: Server
 ) -> None:

@@ -309,6 +309,11 @@ def _hint(error: BaseException) -> str | None:
         return "the store is full: raise its maxmemory"
     if _is_no_master(error):
         return "the store is a read-only replica: give the address of the master, or use Sentinel"
+    if "CERTIFICATE_VERIFY_FAILED" in text:
+        return (
+            "nobody whom Python trusts vouches for the certificate of the store, or it is for "
+            "another host: add ?ssl_ca_certs=/path/to/authority.pem to the address, or correct it"
+        )
     if text.startswith("MOVED"):
         return "this is a node of a Cluster: give DingTalk(app, store=RedisCluster(…))"
     return None
