@@ -131,9 +131,10 @@ $(JSAPI)/dingtalk.open.js: $(VENV)/.test tools/bundle-jsapi $(wildcard tests/jsa
 $(AXE)/axe.min.js: $(VENV)/.test tools/fetch-axe $(wildcard tests/axe/*.json)
 	./tools/fetch-axe $(BIN) $(AXE)
 
-# A browser with Chinese fonts, and a Redis for the tests of server-side sessions.
+# A browser with Chinese fonts, a Redis for the tests of server-side sessions, and what the documentation runs.
 system-packages:
 	./tools/install-debian-packages redis-server:/usr/bin/redis-server \
+		nginx:/usr/sbin/nginx curl:/usr/bin/curl \
 		fonts-noto-cjk:/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc
 	./tools/install-debian-packages chromium-headless-shell:/usr/bin/chromium-headless-shell || \
 		[ -x /usr/bin/chromium ]

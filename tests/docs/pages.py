@@ -23,7 +23,9 @@ MISTAKES: Final = DOCS / "how-to" / "mistakes.md"
 WAYS_IN: Final = DOCS / "how-to" / "ways-in.md"
 QR_CODE: Final = DOCS / "how-to" / "qr-code.md"
 POLICY: Final = DOCS / "how-to" / "content-security-policy.md"
+CHECK: Final = DOCS / "how-to" / "check.md"
 CONSOLE: Final = DOCS / "how-to" / "console.md"
+DEVELOPMENT: Final = DOCS / "how-to" / "development.md"
 DEPLOYMENT: Final = DOCS / "how-to" / "deployment.md"
 FACTORY: Final = DOCS / "how-to" / "factory.md"
 CALLING: Final = DOCS / "how-to" / "calling-dingtalk.md"
@@ -55,7 +57,7 @@ class Snippet:
     @property
     def file(self) -> str | None:
         """The file that the first line names, if it names one."""
-        named = re.match(r"# (\S*[./]\S*)\n", self.text)
+        named = re.match(r"(?:# |\{# )(\S*[./]\S*)(?: #\})?\n", self.text)
         return named[1] if named else None
 
     @property
@@ -78,6 +80,13 @@ def file_of(page: Path, name: str) -> str:
     """Return the block of a page that is the file of this name."""
     (snippet,) = [each for each in snippets(page, "python") if each.file == name]
     return snippet.text
+
+
+def named_files(page: Path) -> dict[str, str]:
+    """Return the files that a page shows, by their names."""
+    found = FENCE.findall(page.read_text(encoding="utf-8"))
+    blocks = [Snippet(page, 0, language, dedent(text)) for _, language, text in found]
+    return {each.file: each.text for each in blocks if each.file is not None}
 
 
 def beginning(page: Path) -> str:
