@@ -15,6 +15,8 @@ from babel.messages.pofile import read_po, write_po
 
 SOURCE: Final = Path(__file__).parent
 CATALOGUES: Final = SOURCE / "locales" / "zh_CN" / "LC_MESSAGES"
+#: Written by hand: what the theme says around each page.
+THEME: Final = CATALOGUES / "sphinx.po"
 _HEADER: Final = """\
 msgid ""
 msgstr ""
@@ -52,7 +54,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         pages = extract(Path(folder))
     wanted = {CATALOGUES / page.with_suffix(".po"): template for page, template in pages.items()}
-    for path in set(CATALOGUES.rglob("*.po")) - wanted.keys():
+    for path in set(CATALOGUES.rglob("*.po")) - wanted.keys() - {THEME}:
         path.unlink()
     for path, template in wanted.items():
         catalogue = read(path)

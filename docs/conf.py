@@ -1,6 +1,7 @@
 """The documentation site, built by Sphinx: ``make docs``."""
 
 import sys
+from importlib import metadata
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).parent / "_extensions"))
@@ -8,10 +9,18 @@ sys.path.append(str(Path(__file__).parent / "_extensions"))
 project = "Flask-DingTalk"
 author = "The Flask-DingTalk contributors"
 copyright = "2026, the Flask-DingTalk contributors"  # noqa: A001
+version = release = metadata.version("Flask-DingTalk")
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_copybutton", "sequence"]
-# Read in the repository, next to the code that it describes.
-exclude_patterns = ["architecture.md"]
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx_copybutton",
+    "bigrams",
+    "sequence",
+    "two_languages",
+]
+# The first one is read in the repository, next to the code that it describes.
+exclude_patterns = ["architecture.md", "_*"]
 nitpicky = True
 
 myst_enable_extensions = ["colon_fence", "deflist"]
@@ -25,7 +34,12 @@ gettext_location = False
 gettext_uuid = False
 
 html_theme = "furo"
-html_title = "Flask-DingTalk"
+html_title = f"Flask-DingTalk {release}"
+html_favicon = "_static/favicon.svg"
+html_css_files = ["site.css"]
 templates_path = ["_templates"]
 html_static_path = ["_static"]
 html_copy_source = False
+html_show_sphinx = False
+html_search_language = "bigrams"
+html_use_index = True

@@ -1,0 +1,30 @@
+"""Build the site in both languages: ``python docs/build.py FOLDER``. A warning is an error."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+SOURCE: Final = Path(__file__).parent
+LANGUAGES: Final = ("en", "zh_CN")
+
+
+def build(folder: Path) -> None:
+    """Write the site into a folder, with a page in front that picks a language."""
+    strictly = ("--fail-on-warning", "--keep-going", "--quiet")
+    running = [
+        subprocess.Popen(
+            (sys.executable, "-m", "sphinx", *strictly, "-D", f"language={language}")
+            + (SOURCE, folder / language)
+        )
+        for language in LANGUAGES
+    ]
+    # Both to the end, so that one run shows all warnings.
+    if any([process.wait() for process in running]):
+        sys.exit(1)
+    shutil.copytree(SOURCE / "_start", folder, dirs_exist_ok=True)
+
+
+if __name__ == "__main__":
+    build(Path(sys.argv[1]))
