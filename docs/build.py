@@ -12,16 +12,13 @@ LANGUAGES: Final = ("en", "zh_CN")
 
 def build(folder: Path) -> None:
     """Write the site into a folder, with a page in front that picks a language."""
-    strictly = ("--fail-on-warning", "--keep-going", "--quiet")
+    command = (sys.executable, "-m", "sphinx", "--fail-on-warning", "--keep-going", "--quiet")
     running = [
-        subprocess.Popen(
-            (sys.executable, "-m", "sphinx", *strictly, "-D", f"language={language}")
-            + (SOURCE, folder / language)
-        )
+        subprocess.Popen((*command, "-D", f"language={language}", SOURCE, folder / language))
         for language in LANGUAGES
     ]
     # Both to the end, so that one run shows all warnings.
-    if any([process.wait() for process in running]):
+    if [process.wait() for process in running] != [0] * len(running):
         sys.exit(1)
     shutil.copytree(SOURCE / "_start", folder, dirs_exist_ok=True)
 

@@ -2,8 +2,10 @@
 
 New sentences come with an empty translation, and sentences that are gone leave with theirs. A
 sentence that was changed keeps the place and, marked as fuzzy, the translation of the old one.
+Code and numbers alone are the same in both languages.
 """
 
+import re
 import subprocess
 import sys
 import tempfile
@@ -17,6 +19,8 @@ SOURCE: Final = Path(__file__).parent
 CATALOGUES: Final = SOURCE / "locales" / "zh_CN" / "LC_MESSAGES"
 #: Written by hand: what the theme says around each page.
 THEME: Final = CATALOGUES / "sphinx.po"
+_CODE: Final = re.compile(r"(`+).+?\1")
+_WORD: Final = re.compile(r"[^\W\d_]")
 _HEADER: Final = """\
 msgid ""
 msgstr ""
@@ -39,7 +43,15 @@ def extract(folder: Path) -> dict[Path, Catalog]:
     subprocess.run(
         [sys.executable, "-m", "sphinx", "-q", "-b", "gettext", SOURCE, folder], check=True
     )
-    return {path.relative_to(folder): read(path) for path in sorted(folder.rglob("*.pot"))}
+    return extracted(folder)
+
+
+def extracted(folder: Path) -> dict[Path, Catalog]:
+    """Return the sentences in a folder that Sphinx wrote, by the file that translates them."""
+    templates = sorted(folder.rglob("*.pot"))
+    return {
+        CATALOGUES / path.relative_to(folder).with_suffix(".po"): read(path) for path in templates
+    }
 
 
 def _write(path: Path, catalogue: Catalog) -> None:
@@ -52,13 +64,15 @@ def _write(path: Path, catalogue: Catalog) -> None:
 def main() -> None:
     """Update every catalogue and say how much there is to translate."""
     with tempfile.TemporaryDirectory() as folder:
-        pages = extract(Path(folder))
-    wanted = {CATALOGUES / page.with_suffix(".po"): template for page, template in pages.items()}
+        wanted = extract(Path(folder))
     for path in set(CATALOGUES.rglob("*.po")) - wanted.keys() - {THEME}:
         path.unlink()
     for path, template in wanted.items():
         catalogue = read(path)
         catalogue.update(template)
+        for message in catalogue:
+            if not message.string and not _WORD.search(_CODE.sub("", str(message.id))):
+                message.string = message.id
         _write(path, catalogue)
         missing = [each for each in catalogue if each.id and (each.fuzzy or not each.string)]
         if missing:

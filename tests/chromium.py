@@ -91,7 +91,7 @@ def open_window(chromium: Browser) -> Iterator[OpenWindow]:
 
     def note_request(request: Request) -> None:
         parts = urlsplit(request.url)
-        if parts.scheme != "data" and parts.hostname not in (
+        if parts.scheme not in ("data", "file") and parts.hostname not in (
             "127.0.0.1",
             "localhost",
             INTRANET,

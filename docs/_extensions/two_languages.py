@@ -43,6 +43,8 @@ def _first_sentences(doctree: nodes.document | None) -> str | None:
     if doctree is None:
         return None
     for paragraph in doctree.findall(nodes.paragraph):
+        if isinstance(paragraph.parent, nodes.entry):
+            continue
         text = " ".join(paragraph.astext().split())
         return text if len(text) <= _DESCRIPTION else text[: _DESCRIPTION - 1].rstrip() + "…"
     return None

@@ -1,0 +1,213 @@
+"""The built site: both languages of every page, in a browser, from files alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Final, cast
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.chromium import OpenWindow
+
+LANGUAGES: Final = {"en": ("en", "English"), "zh_CN": ("zh-CN", "简体中文")}
+OTHER: Final = {"en": "zh_CN", "zh_CN": "en"}
+PHONE: Final = (360, 780)
+#: What brings something along, and the attribute that says from where.
+_BRINGS: Final = {"script": "src", "img": "src", "source": "srcset", "iframe": "src"}
+_BROUGHT_BY_LINK: Final = {"stylesheet", "icon", "shortcut icon", "prefetch", "preload"}
+
+
+class Reader(HTMLParser):
+    """The elements of a page, with their attributes and texts."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str]]] = []
+        self.texts: dict[int, str] = {}
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note an element."""
+        self.elements.append((tag, {name: value or "" for name, value in attrs}))
+
+    def handle_data(self, data: str) -> None:
+        """Note a text, as one of the element that began last."""
+        at = len(self.elements) - 1
+        self.texts[at] = self.texts.get(at, "") + data
+
+    def all(self, tag: str) -> Iterator[tuple[dict[str, str], str]]:
+        """Yield the elements of a kind."""
+        for at, (name, attributes) in enumerate(self.elements):
+            if name == tag:
+                yield attributes, self.texts.get(at, "").strip()
+
+
+def _pages(site: Path, language: str) -> list[Path]:
+    return sorted(path for path in (site / language).rglob("*.html") if "_static" not in path.parts)
+
+
+def test_every_page_leads_to_itself_in_the_other_language(site: Path) -> None:
+    """A page has two links, for narrow and wide windows, to its twin, in the twin's own words."""
+    for language, other in OTHER.items():
+        tag, name = LANGUAGES[other]
+        for path in _pages(site, language):
+            twin = site / other / path.relative_to(site / language)
+            switches = [
+                (attributes, text)
+                for attributes, text in Reader(path).all("a")
+                if attributes.get("class") == "other-language"
+            ]
+            assert len(switches) == 2, path
+            for attributes, text in switches:
+                assert (path.parent / attributes["href"]).resolve() == twin.resolve()
+                assert twin.exists()
+                assert (attributes["lang"], attributes["hreflang"], text) == (tag, tag, name)
+
+
+def test_every_page_has_a_title_a_description_and_an_icon(site: Path) -> None:
+    """A page says what it is, in its language, to search engines and in the browser's tab."""
+    for language, (tag, _) in LANGUAGES.items():
+        for path in _pages(site, language):
+            page = Reader(path)
+            assert next(page.all("html"))[0]["lang"] == tag
+            assert next(page.all("title"))[1], path
+            icons = [link["href"] for link, _ in page.all("link") if "icon" in link["rel"]]
+            assert [(path.parent / icon).exists() for icon in icons] == [True], path
+            descriptions = [
+                meta["content"] for meta, _ in page.all("meta") if meta.get("name") == "description"
+            ]
+            if path.stem not in ("genindex", "py-modindex", "search"):
+                assert len(descriptions) == 1, path
+
+
+def test_no_page_brings_anything_from_another_host(site: Path) -> None:
+    """Scripts, styles, fonts and pictures are the site's own, under any prefix."""
+    foreign = []
+    for path in sorted(site.rglob("*.html")):
+        page = Reader(path)
+        brought = [
+            attributes.get(name, "")
+            for tag, name in _BRINGS.items()
+            for attributes, _ in page.all(tag)
+        ]
+        brought += [link["href"] for link, _ in page.all("link") if link["rel"] in _BROUGHT_BY_LINK]
+        foreign += [(path, url) for url in brought if urlsplit(url).scheme or url.startswith("/")]
+    for path in sorted(site.rglob("*.css")):
+        for url in re.findall(r"url\(['\"]?([^'\")]+)|@import", path.read_text(encoding="utf-8")):
+            if not url.startswith(("data:", "#")) and (urlsplit(url).scheme or url[:1] in "/"):
+                foreign.append((path, url))
+    assert foreign == []
+
+
+def test_every_link_within_the_site_leads_somewhere(site: Path) -> None:
+    """A link to another page or to an anchor finds it."""
+    anchors = {
+        path.resolve(): {
+            attributes["id"] for _, attributes in Reader(path).elements if "id" in attributes
+        }
+        for path in site.rglob("*.html")
+    }
+    broken = []
+    for path in anchors:
+        for attributes, _ in Reader(path).all("a"):
+            url = urlsplit(attributes.get("href", ""))
+            if url.scheme or url.netloc or not (url.path or url.fragment):
+                continue
+            target = (path.parent / url.path).resolve() if url.path else path
+            if target.suffix == ".html" and (
+                target not in anchors or url.fragment not in {"", *anchors[target]}
+            ):
+                broken.append((path.relative_to(site), attributes["href"]))
+    assert broken == []
+
+
+def test_the_chinese_pages_have_no_english_around_their_text(site: Path) -> None:
+    """Labels, titles of links and buttons of the theme are Chinese."""
+    english = set()
+    for path in _pages(site, "zh_CN"):
+        for tag, attributes in Reader(path).elements:
+            for name in ("aria-label", "title", "placeholder", "alt"):
+                text = attributes.get(name, "")
+                if (
+                    tag != "link"
+                    and re.search(r"[A-Za-z]{3}", text)
+                    and not re.search(r"[\u3400-\u9fff]", text)
+                ):
+                    english.add((tag, name, text))
+    assert english == set()
+
+
+@pytest.mark.parametrize(
+    ("browser_language", "folder"),
+    [("zh-CN", "zh_CN"), ("zh-TW", "zh_CN"), ("en-GB", "en"), ("de-DE", "en")],
+)
+def test_the_start_page_picks_the_language_of_the_browser(
+    site: Path, open_window: OpenWindow, browser_language: str, folder: str
+) -> None:
+    """A visitor of the front page lands in their language, in English if it is neither."""
+    page = open_window(language=browser_language)
+    page.goto((site / "index.html").as_uri())
+    page.wait_for_url(f"**/{folder}/index.html")
+
+
+def test_the_start_page_works_without_scripts(site: Path) -> None:
+    """The front page has a link for each language."""
+    page = Reader(site / "index.html")
+    links = {link["href"]: link["hreflang"] for link, _ in page.all("a")}
+    assert links == {"en/index.html": "en", "zh_CN/index.html": "zh-CN"}
+
+
+#: What people look for, and the page that has it.
+SEARCHES: Final = {
+    "zh_CN": {
+        "扫码登录": "how-to/qr-code.html",
+        "离职": "how-to/members.html",
+        "端内免登": "how-to/in-dingtalk.html",
+        "重定向地址": "how-to/console.html",
+        "DingTalkUnavailable": "reference/errors.html",
+        "40078": "reference/dingtalk-codes.html",
+    },
+    "en": {
+        "leavers": "how-to/members.html",
+        "QR code": "how-to/qr-code.html",
+        "reverse proxy": "how-to/deployment.html",
+        "端内免登": "how-to/in-dingtalk.html",
+        "60121": "reference/dingtalk-codes.html",
+    },
+}
+
+
+@pytest.mark.parametrize("language", SEARCHES)
+def test_a_search_finds_the_page(site: Path, open_window: OpenWindow, language: str) -> None:
+    """Typed into the search field, a word or a number leads to the page about it."""
+    page = open_window()
+    for query, wanted in SEARCHES[language].items():
+        page.goto((site / language / "index.html").as_uri())
+        field = page.get_by_role("search").get_by_role("textbox")
+        field.fill(query)
+        field.press("Enter")
+        page.wait_for_url("**/search.html?*")
+        # Sphinx says how many it found after it has shown all of them.
+        page.locator(".search-summary:not(:empty)").wait_for()
+        found = page.locator("#search-results .search li a").all()
+        addresses = [str(each.get_attribute("href")).partition("#")[0] for each in found]
+        assert wanted in list(dict.fromkeys(addresses))[:4], query
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_no_page_scrolls_sideways_on_a_phone(
+    site: Path, open_window: OpenWindow, language: str
+) -> None:
+    """What is wider than a phone scrolls within itself."""
+    page = open_window(PHONE)
+    too_wide = []
+    for path in _pages(site, language):
+        page.goto(path.as_uri())
+        width = cast("int", page.evaluate("document.documentElement.scrollWidth"))
+        if width > PHONE[0]:
+            too_wide.append((str(path.relative_to(site)), width))
+    assert too_wide == []
