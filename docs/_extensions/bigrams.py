@@ -88,7 +88,7 @@ class _Counts:
     """How often each page has each word, for the order of what a search finds."""
 
     #: What stands on a page less often says nothing about it.
-    _LEAST = 3
+    _LEAST = 2
     _MOST = 12
 
     def __init__(self) -> None:
