@@ -174,7 +174,7 @@ SEARCHES: Final = {
     "en": {
         "leavers": "how-to/members.html",
         "QR code": "how-to/qr-code.html",
-        "reverse proxy": "how-to/deployment.html",
+        "nginx": "how-to/deployment.html",
         "端内免登": "how-to/in-dingtalk.html",
         "60121": "reference/dingtalk-codes.html",
     },

@@ -112,11 +112,9 @@ def test_the_chinese_is_written_as_chinese_is(slip: str) -> None:
 
 def _codes(text: str) -> set[str]:
     """Return the code in a sentence, without what people read: ``<a path>``, ``>Sign out<``."""
-    found = {match[2] for match in _CODE.finditer(text)}
-    return {
-        re.sub(r"(?<=>)[^<>]+(?=<)|(?<=<)[^<>]*[ \u3400-\u9fff][^<>]*(?=>)", "", code)
-        for code in found
-    }
+    people_read = r"(?<=>)[^<>]+(?=<)|(?<=<)[^<>]*[ \u3400-\u9fff][^<>]*(?=>)"
+    found = {re.sub(people_read, "", match[2]) for match in _CODE.finditer(text)}
+    return {code.replace("README.zh-CN.md", "README.md") for code in found}
 
 
 def _links(text: str) -> list[str]:
