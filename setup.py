@@ -99,6 +99,7 @@ setup(
             "redis",
             "responses",
             "sentry-sdk",
+            "setuptools",
             "time-machine",
             "trustme",
             # Valkey itself, which Debian 12 does not have.
