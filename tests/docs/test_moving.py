@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from flask.testing import FlaskClient
 
+from flask_dingtalk import InvalidState
 from flask_dingtalk.testing import DingTalkSimulator
 
 from .pages import MOVING, file_of, load
@@ -48,10 +49,11 @@ class _Moving:
         assert (back.status_code, back.location) == (302, "/")
         return browser.get("/").text
 
-    def redirect_url(self, browser: FlaskClient) -> str:
-        """Return the address to which DingTalk is to send the browser back."""
+    def begin(self, browser: FlaskClient) -> tuple[str, str]:
+        """Begin a sign-in; return the path to which it comes back, and its state."""
         at_dingtalk = browser.get(browser.get("/").location).location
-        return parse_qs(urlsplit(at_dingtalk).query)["redirect_uri"][0]
+        query = parse_qs(urlsplit(at_dingtalk).query)
+        return urlsplit(query["redirect_uri"][0]).path, query["state"][0]
 
     def accounts(self) -> list[tuple[str, str]]:
         """Return the rows of the table."""
@@ -97,10 +99,21 @@ def test_people_sign_in_once_more_and_are_the_same(moving: _Moving) -> None:
 
 def test_the_redirect_url_is_the_one_that_the_page_says(moving: _Moving) -> None:
     """It stays, but for Flask-Dance, whose page says that there are two."""
-    old, new = (
-        urlsplit(moving.redirect_url(moving.visit(name))).path for name in ("before.py", "after.py")
-    )
+    old, new = (moving.begin(moving.visit(name))[0] for name in ("before.py", "after.py"))
     text = moving.page.read_text(encoding="utf-8")
     assert f"`{new}`" in text
-    assert (old == new) == (f"the callback stays {new}" in text)
+    assert (old == new) == (f"The callback stays {new}." in text)
     assert old == new or f"`{old}`" in text
+
+
+def test_a_sign_in_that_the_old_site_began_fails_and_the_next_one_works(
+    moving: _Moving, documented_dingtalk: DingTalkSimulator
+) -> None:
+    """The new site does not know its state, or has no such redirect URL."""
+    callback, state = moving.begin(moving.visit("before.py"))
+    new = moving.visit("after.py")
+    code = documented_dingtalk.authorization_code("zhang")
+    back = new.get(callback, query_string={"code": code, "authCode": code, "state": state})
+    assert back.status_code in (400, 404)
+    assert (back.status_code == 400) == (InvalidState().title in back.text)
+    assert moving.sign_in(new, "zhang") == "Hello, 张三"
