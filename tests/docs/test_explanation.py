@@ -37,6 +37,9 @@ def test_the_page_lists_each_api_of_the_simulator(simulator: DingTalkSimulator) 
         except ValueError:
             continue
         apis.append(name)
+    # Their names are the ends of their paths.
+    missing = [name for name in apis if not any(path.endswith(f"/{name}") for path in PATHS)]
+    assert missing == []
     assert len(apis) == len(PATHS)
 
 
