@@ -21,7 +21,7 @@ BIN := $(VENV)/bin
 JSAPI := build/jsapi
 AXE := build/axe
 PORT ?= 5000
-# One process for each core; one that is done takes tests over from one that is busy.
+# One process more than there are cores; one that is done takes tests over from one that is busy.
 PARALLEL := --numprocesses auto --dist worksteal
 
 .PHONY: demo test coverage test-fast check docs bench rush under-pressure system-packages clean

@@ -90,7 +90,7 @@ setup(
             "pillow",
             "playwright",
             "prometheus-client",
-            "pytest>=8",
+            "pytest>=8.4",
             "pytest-cov",
             "pytest-flask",
             "pytest-playwright",

@@ -21,7 +21,14 @@ from flask_dingtalk.api.error_codes import NEW_API, OLD_API
 from flask_dingtalk.messages import ERRORS
 from flask_dingtalk.testing import DingTalkSimulator
 
-from .helpers import AppFactory, come_back, in_time, patience_for, start
+from .helpers import (
+    AppFactory,
+    come_back,
+    in_time,
+    patience_for,
+    sign_in,
+    start,
+)
 from .markup import links, tags
 
 FAILURES: list[tuple[str, dict[str, Any], int, str]] = [
@@ -70,13 +77,13 @@ def test_each_failure_ends_on_a_page_that_says_what_happened_and_offers_another_
     """Nobody is half signed in, whichever call fails, and the second try works."""
     client = make_app(DINGTALK_TIMEOUT=patience_for(failure)).test_client()
     simulator.fail(endpoint, times=None, **failure)
-    response = simulator.sign_in(client, "zhang", next="/report")
+    response = sign_in(client, simulator, next="/report")
     assert response.status_code == status
     assert error_code in response.text
     assert 'href="/dingtalk/login?next=/report"' in response.text
     assert client.get("/").text == "nobody"
     simulator.clear_failures()
-    again = in_time(lambda: simulator.sign_in(client, "zhang", next="/report"))
+    again = in_time(lambda: sign_in(client, simulator, next="/report"))
     assert again.status_code == 302
     assert client.get("/").text == "张三"
 
@@ -88,7 +95,7 @@ def test_a_code_is_never_sent_twice(
     """DingTalk may have used it up already."""
     client = make_app(DINGTALK_TIMEOUT=patience_for(failure)).test_client()
     simulator.fail("userAccessToken", after=True, **failure)
-    assert simulator.sign_in(client, "zhang").status_code in (502, 504)
+    assert sign_in(client, simulator).status_code in (502, 504)
     assert [call.endpoint for call in simulator.calls] == ["userAccessToken"]
 
 
@@ -97,7 +104,7 @@ def test_a_profile_request_is_repeated_once_when_the_connection_breaks(
 ) -> None:
     """The request uses nothing up; without the repetition, the code would be lost."""
     simulator.fail("users/me", reset=True)
-    assert simulator.sign_in(client, "zhang").status_code == 302
+    assert sign_in(client, simulator).status_code == 302
 
 
 def test_throttling_tells_the_visitor_when_to_come_back(
@@ -105,9 +112,9 @@ def test_throttling_tells_the_visitor_when_to_come_back(
 ) -> None:
     """DingTalk sends no Retry-After; a ban lasts five minutes."""
     simulator.fail("userAccessToken", throttled=True)
-    assert simulator.sign_in(client, "zhang").headers["Retry-After"] == "1"
+    assert sign_in(client, simulator).headers["Retry-After"] == "1"
     simulator.fail("userAccessToken", throttled="ban")
-    assert simulator.sign_in(client, "zhang").headers["Retry-After"] == "300"
+    assert sign_in(client, simulator).headers["Retry-After"] == "300"
 
 
 # --- Set-up mistakes -----------------------------------------------------------------------------
@@ -130,7 +137,7 @@ def test_a_missing_permission_is_named_with_its_cure(
 ) -> None:
     """With the permission's name and the address where to apply for it."""
     simulator.application.permissions.discard("Contact.User.Read")
-    assert simulator.sign_in(client, "zhang").status_code == 500
+    assert sign_in(client, simulator).status_code == 500
     assert "Contact.User.Read" in caplog.text
     apply = f"content={simulator.application.client_id}%23Contact.User.Read"
     assert apply in caplog.text
@@ -141,7 +148,7 @@ def test_without_the_mobile_permission_people_sign_in_without_number(
 ) -> None:
     """DingTalk leaves it out without an error."""
     simulator.application.permissions.discard("Contact.User.mobile")
-    assert simulator.sign_in(client, "zhang").status_code == 302
+    assert sign_in(client, simulator).status_code == 302
 
 
 def test_an_address_outside_the_egress_list_is_named_with_its_cure(
@@ -149,7 +156,7 @@ def test_an_address_outside_the_egress_list_is_named_with_its_cure(
 ) -> None:
     """服务器出口IP is the console's name for it."""
     simulator.application.allowed_ips.append("203.0.113.7")
-    assert simulator.sign_in(client, "zhang").status_code == 500
+    assert sign_in(client, simulator).status_code == 500
     assert "服务器出口IP" in caplog.text
 
 
@@ -621,7 +628,7 @@ def test_a_failure_is_logged_once_with_what_dingtalk_said(
     """Code, message and request id, and what to do about it."""
     body = b'{"code":"unknownError","message":"\xe6\x9c\xaa\xe7\x9f\xa5","requestid":"R-77"}'
     simulator.fail("userAccessToken", status=500, body=body)
-    simulator.sign_in(client, "zhang")
+    sign_in(client, simulator)
     lines = [record for record in caplog.records if record.levelno >= logging.WARNING]
     assert len(lines) == 1
     assert lines[0].levelno == logging.ERROR
@@ -643,7 +650,7 @@ def test_a_text_of_dingtalks_cannot_forge_a_log_line(
     """Line breaks become blanks, and length is bounded."""
     body = b'{"code":"c\\nERROR forged","message":"' + b"m" * 5000 + b'"}'
     simulator.fail("userAccessToken", status=400, body=body)
-    simulator.sign_in(client, "zhang")
+    sign_in(client, simulator)
     (line,) = [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
     assert "\n" not in line
     assert len(line) < 1500
@@ -685,7 +692,7 @@ def test_the_log_says_how_a_site_refused_a_sign_in(
         raise error
 
     app.testing = False
-    simulator.sign_in(app.test_client(), "zhang")
+    sign_in(app.test_client(), simulator)
     assert f"DingTalk sign-in failed: {line}" in [
         record.getMessage() for record in caplog.records if record.levelno == logging.WARNING
     ]

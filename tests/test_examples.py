@@ -25,7 +25,7 @@ from flask_dingtalk import ConfigurationError
 from flask_dingtalk.messages import ERRORS, WAITING
 from flask_dingtalk.testing import DingTalkSimulator
 
-from .helpers import SECRET_KEY, free_port
+from .helpers import SECRET_KEY, free_port, sign_in
 
 ROOT = Path(__file__).parents[1]
 HTML = {"Accept": "text/html"}
@@ -75,7 +75,7 @@ def visitor(portal_app: Flask) -> FlaskClient:
 @pytest.fixture
 def zhang(visitor: FlaskClient, simulator: DingTalkSimulator) -> FlaskClient:
     """Return a browser in which 张三 is signed in."""
-    simulator.sign_in(visitor, "zhang")
+    sign_in(visitor, simulator)
     return visitor
 
 
@@ -98,7 +98,7 @@ def people(simulated: Flask) -> DingTalkSimulator:
 def boss(simulated: Flask, people: DingTalkSimulator) -> FlaskClient:
     """Return a browser in which 张三 is signed in, on the site without credentials."""
     client = simulated.test_client()
-    people.sign_in(client, "zhang")
+    sign_in(client, people)
     return client
 
 
@@ -959,43 +959,45 @@ def test_site_without_credentials_keeps_the_key_that_it_was_given(
 # --- The command of the demo ---------------------------------------------------------------------
 
 
-@pytest.fixture
-def demo() -> Iterator["subprocess.Popen[str]"]:
-    """Run what ``make demo`` runs, on a free port."""
+CODE = "0123456789abcdef"
+
+
+@pytest.fixture(scope="module")
+def console_of_the_demo() -> str:
+    """Run what ``make demo`` runs, on a free port; call back with two codes; return what it says.
+
+    Its home page is loaded first, at the address that it shows.
+    """
     command = [sys.executable, "-m", "flask", "--app", "examples.site", "run", "--port", "0"]
-    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
-        yield process
+    usual = {name: value for name, value in os.environ.items() if not name.startswith("FLASK_")}
+    with subprocess.Popen(
+        command, cwd=ROOT, env=usual, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        said = ""
+        for line in process.stderr:
+            said += line
+            if "Running on" in line:
+                break
+        address = said.split()[-1]
+        requests.get(address, timeout=60).raise_for_status()
+        for name in ("code", "authCode"):
+            query = {name: CODE, "state": "x"}
+            requests.get(f"{address}/dingtalk/callback", params=query, timeout=60)
         process.terminate()
+        return said + process.stderr.read()
 
 
-def console(process: "subprocess.Popen[str]", until: str) -> str:
-    """Read the console up to the line that contains a text, or to its end."""
-    assert process.stderr is not None
-    lines: list[str] = []
-    for line in process.stderr:
-        lines.append(line)
-        if until in line:
-            break
-    return "".join(lines)
+def test_demo_runs_without_any_setting(console_of_the_demo: str) -> None:
+    """The console says that the site uses a simulator."""
+    without = "No FLASK_DINGTALK_CLIENT_ID: signing in with a simulator at http://127.0.0.1:"
+    assert without in console_of_the_demo
 
 
-def test_demo_runs_without_any_setting(demo: "subprocess.Popen[str]") -> None:
-    """The console says that the site uses a simulator, and shows the site's address."""
-    said = console(demo, "Running on")
-    assert "No FLASK_DINGTALK_CLIENT_ID: signing in with a simulator at http://127.0.0.1:" in said
-    assert requests.get(said.split()[-1], timeout=60).status_code == 200
-
-
-def test_demo_prints_no_codes(demo: "subprocess.Popen[str]") -> None:
+def test_demo_prints_no_codes(console_of_the_demo: str) -> None:
     """The development server prints the URL of the callback without its query."""
-    address = console(demo, "Running on").split()[-1]
-    said = ""
-    for name in ("code", "authCode"):
-        query = {name: "0123456789abcdef", "state": "x"}
-        requests.get(f"{address}/dingtalk/callback", params=query, timeout=60)
-        said += console(demo, "GET /dingtalk/callback?…")
-    demo.terminate()
-    assert "0123456789abcdef" not in said + console(demo, "no such line")
+    assert console_of_the_demo.count("GET /dingtalk/callback?…") == 2
+    assert CODE not in console_of_the_demo
 
 
 def test_demo_takes_another_port_if_its_own_is_taken(capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,7 +15,12 @@ from flask_dingtalk import DingTalk, DingTalkError, InvalidState, current_dingta
 from flask_dingtalk import login_required as guarded
 from flask_dingtalk.testing import DingTalkSimulator
 
-from .helpers import IN_CLIENT, SECRET_KEY, start
+from .helpers import (
+    IN_CLIENT,
+    SECRET_KEY,
+    sign_in,
+    start,
+)
 from .markup import tags, with_attribute
 
 #: The frameworks for the oldest Flask define their schemas as newer versions advise against.
@@ -81,7 +86,7 @@ def test_signing_out_needs_no_token_of_flask_wtf(
         return render_template_string(form)
 
     browser = protected.test_client()
-    simulator.sign_in(browser, "zhang")
+    sign_in(browser, simulator)
     markup = browser.get("/page").text
     fields = {each["name"]: each["value"] for each in tags(markup, "input")}
     action = with_attribute(markup, "form", "method")["action"]
@@ -228,7 +233,7 @@ def test_on_the_sites_own_views_the_framework_speaks(
 ) -> None:
     """The site has chosen it."""
     browser = framed.test_client()
-    simulator.sign_in(browser, "zhang")
+    sign_in(browser, simulator)
     answer = browser.get("/finance", headers=PAGE)
     assert (answer.status_code, answer.mimetype) == (403, "application/json")
 
@@ -272,7 +277,7 @@ def test_the_handler_of_an_error_of_the_sites_own_wins(simulator: DingTalkSimula
     def refuse(user: object, token: object) -> None:
         raise NotOnPayday
 
-    assert simulator.sign_in(app.test_client(), "zhang").text == "not on payday"
+    assert sign_in(app.test_client(), simulator).text == "not on payday"
 
 
 def test_an_async_handler_of_the_site_wins(simulator: DingTalkSimulator) -> None:
@@ -313,5 +318,5 @@ def test_the_guards_401_goes_through_a_view_that_describes_its_output(
     answer = browser.get("/me", headers=SCRIPT)
     assert answer.status_code == 401
     assert answer.json == {"error": "login_required", "login_url": "/dingtalk/login"}
-    simulator.sign_in(browser, "zhang")
+    sign_in(browser, simulator)
     assert browser.get("/me", headers=SCRIPT).json == {"nick": "张三"}

@@ -1031,6 +1031,7 @@ ANSWERS = VALUES | st.fixed_dictionaries(
 )
 
 
+@pytest.mark.slow
 @given(answer=ANSWERS)
 @examples(100)
 def test_whatever_dingtalk_answers_is_a_user_or_an_error_of_ours(

@@ -31,6 +31,7 @@ from .helpers import (
     come_back,
     copy_browser,
     load_at_once,
+    sign_in,
     sign_in_with,
     site_on,
     start,
@@ -125,7 +126,7 @@ def test_a_late_answer_does_not_undo_a_sign_out(
 ) -> None:
     """It writes back the whole session that it read at its start."""
     browser = site.test_client()
-    simulator.sign_in(browser, "zhang")
+    sign_in(browser, simulator)
     slow = SlowRequest(browser, **request_)
     browser.post("/dingtalk/logout")
     slow.finish()
@@ -141,9 +142,9 @@ def test_a_late_answer_does_not_bring_back_the_person_before(
 ) -> None:
     """Somebody else has signed in in this browser since."""
     browser = site.test_client()
-    simulator.sign_in(browser, "zhang")
+    sign_in(browser, simulator)
     slow = SlowRequest(browser, **request_)
-    simulator.sign_in(browser, "li")
+    sign_in(browser, simulator, "li")
     slow.finish()
     slow.arrive()
     assert browser.get("/").text in ("李四", "nobody")
@@ -155,7 +156,7 @@ def test_a_late_answer_of_this_very_person_keeps_what_it_put_into_the_session(
 ) -> None:
     """Only the sign-in is taken from it, not the site's own data."""
     browser = site.test_client()
-    simulator.sign_in(browser, "zhang")
+    sign_in(browser, simulator)
     slow = SlowRequest(browser)
     browser.post("/dingtalk/logout")
     slow.finish()
@@ -188,7 +189,7 @@ def test_a_sign_out_leaves_the_same_persons_other_browsers_alone(
 ) -> None:
     """Each browser has a separate sign-in."""
     phone = app.test_client()
-    simulator.sign_in(phone, "zhang")
+    sign_in(phone, simulator)
     member.post("/dingtalk/logout")
     assert phone.get("/").text == "张三"
 
@@ -236,7 +237,7 @@ def test_within_a_request_nobody_is_signed_out_half_way(
         return [before, current_dingtalk_user.nick]
 
     member = app.test_client()
-    simulator.sign_in(member, "zhang")
+    sign_in(member, simulator)
     other_tab = copy_browser(member)
     assert member.get("/half").json == ["张三", "张三"]
     assert member.get("/").text == "nobody"
@@ -288,7 +289,7 @@ def test_a_new_sign_in_ends_the_one_before_in_that_browser(
 ) -> None:
     """A copy of the old cookie is dead."""
     copy = copy_browser(member)
-    simulator.sign_in(member, who)
+    sign_in(member, simulator, who)
     assert copy.get("/").text == "nobody"
     assert member.get("/").text == simulator.users[who].nick
 
@@ -309,7 +310,7 @@ def test_it_ends_also_where_a_hook_empties_the_session_first(
 
     copy = copy_browser(member)
     with listening(app) as heard:
-        simulator.sign_in(member, "li")
+        sign_in(member, simulator, "li")
     assert copy.get("/").text == "nobody"
     assert member.get("/").text == "李四"
     assert heard == ["out: 张三", "in: 李四"]
@@ -343,7 +344,7 @@ def test_a_sign_in_ends_after_its_lifetime_however_its_cookie_was_renewed(
     """By the site's data, by sign-ins that were begun, by checks and by new tokens."""
     app = make_app(DINGTALK_REVALIDATE_AFTER=lifetime // 10, **settings)
     browser = app.test_client()
-    simulator.sign_in(browser, "zhang")
+    sign_in(browser, simulator)
     for _ in range(9):
         later(lifetime / 10 - 1)
         simulator.advance(lifetime / 10 - 1)
@@ -364,9 +365,9 @@ def test_a_new_sign_in_has_a_lifetime_of_its_own(
 ) -> None:
     """It counts from when that person came back from DingTalk."""
     browser = make_app(DINGTALK_SIGN_IN_LIFETIME=3600).test_client()
-    simulator.sign_in(browser, "zhang")
+    sign_in(browser, simulator)
     later(3000)
-    simulator.sign_in(browser, "zhang")
+    sign_in(browser, simulator)
     later(3000)
     assert browser.get("/").text == "张三"
 
@@ -411,7 +412,7 @@ def test_a_view_that_signs_out_twice_is_told_of_it_once(
         return "bye"
 
     member = app.test_client()
-    simulator.sign_in(member, "zhang")
+    sign_in(member, simulator)
     with listening(app) as heard:
         member.post("/leave")
     assert heard == ["out: 张三"]
@@ -422,7 +423,7 @@ def test_a_change_of_person_ends_the_first_before_the_second_begins(
 ) -> None:
     """A site can close the first one's books by then."""
     with listening(app) as heard:
-        simulator.sign_in(member, "li")
+        sign_in(member, simulator, "li")
     assert heard == ["out: 张三", "in: 李四"]
 
 
@@ -431,7 +432,7 @@ def test_the_same_person_again_is_no_sign_out(
 ) -> None:
     """They are still here."""
     with listening(app) as heard:
-        simulator.sign_in(member, "zhang")
+        sign_in(member, simulator)
     assert heard == ["in: 张三"]
 
 
@@ -441,7 +442,7 @@ def test_a_check_that_says_no_is_told_of_once(
     """However many requests notice it at once."""
     app = make_app(DINGTALK_MEMBERS_ONLY=True, DINGTALK_REVALIDATE_AFTER=900)
     browser = app.test_client()
-    simulator.sign_in(browser, "zhang")
+    sign_in(browser, simulator)
     simulator.leave("zhang")
     later(901)
     with listening(app) as heard:
@@ -470,7 +471,7 @@ def test_a_sign_in_over_a_record_that_cannot_be_read_tells_of_nobody_leaving(
     with browser.session_transaction() as kept:
         kept["_dingtalk"] = "sealed with a key that is gone"
     with listening(app) as heard:
-        simulator.sign_in(browser, "zhang")
+        sign_in(browser, simulator)
     assert heard == ["in: 张三"]
 
 
@@ -481,12 +482,12 @@ def test_a_lifetime_that_is_over_is_told_of_to_nobody(
     app = make_app(DINGTALK_SIGN_IN_LIFETIME=3600)
     signing_out, signing_in = app.test_client(), app.test_client()
     for browser in (signing_out, signing_in):
-        simulator.sign_in(browser, "zhang")
+        sign_in(browser, simulator)
     later(3601)
     with listening(app) as heard:
         assert signing_out.get("/report").status_code == 302
         signing_out.post("/dingtalk/logout")
-        simulator.sign_in(signing_in, "li")
+        sign_in(signing_in, simulator, "li")
     assert heard == ["in: 李四"]
 
 
@@ -504,7 +505,7 @@ def test_a_session_interface_that_cannot_renew_ids_is_named_in_the_log(
 ) -> None:
     """A planted id is signed in as well then; the cure is a newer version."""
     app.session_interface = _CannotRenew()
-    simulator.sign_in(app.test_client(), "zhang")
+    sign_in(app.test_client(), simulator)
     (warning,) = [r.getMessage() for r in caplog.records if "renew" in r.getMessage()]
     assert "Flask-Session 0.7" in warning
     assert "_CannotRenew" in warning
@@ -514,7 +515,7 @@ def test_a_session_interface_that_renews_ids_is_not(
     site: Flask, simulator: DingTalkSimulator, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Flask's cookie has no id at all."""
-    simulator.sign_in(site.test_client(), "zhang")
+    sign_in(site.test_client(), simulator)
     assert "renew" not in caplog.text
 
 

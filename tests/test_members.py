@@ -28,6 +28,7 @@ from .helpers import (
     endpoints,
     in_time,
     patience_for,
+    sign_in,
     sign_in_with,
     site_on,
     start,
@@ -89,7 +90,7 @@ def test_a_member_gets_in_and_has_the_organisations_user_id(
     members: FlaskClient, simulator: DingTalkSimulator
 ) -> None:
     """The scope openid promises it, but DingTalk's sign-in does not deliver it."""
-    assert simulator.sign_in(members, "zhang").status_code == 302
+    assert sign_in(members, simulator).status_code == 302
     own = simulator.application.corp_id
     expected = simulator.users["zhang"].memberships[own].user_id
     assert members.get("/record").json == {"user_id": expected, "name": None, "raw": None}
@@ -99,7 +100,7 @@ def test_somebody_of_another_organisation_stays_out(
     members: FlaskClient, simulator: DingTalkSimulator
 ) -> None:
     """DingTalk lets them through, but they are not members here."""
-    response = simulator.sign_in(members, "wang")
+    response = sign_in(members, simulator, "wang")
     assert (response.status_code, "organisation_not_allowed" in response.text) == (403, True)
     assert members.get("/").text == "nobody"
 
@@ -107,13 +108,13 @@ def test_somebody_of_another_organisation_stays_out(
 def test_an_external_contact_stays_out(members: FlaskClient, simulator: DingTalkSimulator) -> None:
     """They have a userid but are not members."""
     simulator.join("wang", external=True)
-    assert simulator.sign_in(members, "wang").status_code == 403
+    assert sign_in(members, simulator, "wang").status_code == 403
 
 
 def test_a_leaver_stays_out(members: FlaskClient, simulator: DingTalkSimulator) -> None:
     """They are refused at once."""
     simulator.leave("zhang")
-    assert simulator.sign_in(members, "zhang").status_code == 403
+    assert sign_in(members, simulator).status_code == 403
 
 
 def test_a_member_of_two_organisations_gets_in_whichever_they_chose(
@@ -129,7 +130,7 @@ def test_without_it_nobody_is_asked_for_membership(
     client: FlaskClient, simulator: DingTalkSimulator
 ) -> None:
     """A sign-in stays two calls."""
-    simulator.sign_in(client, "wang")
+    sign_in(client, simulator, "wang")
     assert endpoints(simulator) == ["userAccessToken", "users/me"]
 
 
@@ -137,8 +138,8 @@ def test_a_refusal_leaves_the_browser_as_it_was(
     members: FlaskClient, simulator: DingTalkSimulator
 ) -> None:
     """The previous user stays signed in."""
-    simulator.sign_in(members, "zhang")
-    simulator.sign_in(members, "wang")
+    sign_in(members, simulator)
+    sign_in(members, simulator, "wang")
     assert members.get("/").text == "张三"
 
 
@@ -182,11 +183,11 @@ def test_a_failure_is_an_error_of_its_own_and_never_a_silent_yes(
     app = make_app(DINGTALK_MEMBERS_ONLY=True, DINGTALK_TIMEOUT=patience_for(failure), **extra)
     client = app.test_client()
     simulator.fail(endpoint, times=None, **failure)
-    response = simulator.sign_in(client, "zhang")
+    response = sign_in(client, simulator)
     assert (response.status_code, error_code in response.text) == (status, True)
     assert client.get("/").text == "nobody"
     simulator.clear_failures()
-    assert in_time(lambda: simulator.sign_in(client, "zhang")).status_code == 302
+    assert in_time(lambda: sign_in(client, simulator)).status_code == 302
 
 
 def test_a_missing_permission_is_named_with_its_cure(
@@ -194,7 +195,7 @@ def test_a_missing_permission_is_named_with_its_cure(
 ) -> None:
     """As DingTalk names it, and where to enable it."""
     simulator.application.permissions.discard("qyapi_get_member")
-    assert simulator.sign_in(members, "zhang").status_code == 500
+    assert sign_in(members, simulator).status_code == 500
     assert "qyapi_get_member" in caplog.text
     assert "权限管理" in caplog.text
 
@@ -216,7 +217,7 @@ def directory(member: Any = None, record: Any = None) -> Callable[[Asked], Answe
     return answer
 
 
-def sign_in(stub: StubDingTalk, **settings: Any) -> tuple[FlaskClient, Any]:
+def sign_in_on(stub: StubDingTalk, **settings: Any) -> tuple[FlaskClient, Any]:
     """Sign in on a site that talks to the stub; return browser and answer."""
     app = site_on(stub, **{"DINGTALK_MEMBERS_ONLY": True} | settings)
     client = show_employee(app).test_client()
@@ -226,7 +227,7 @@ def sign_in(stub: StubDingTalk, **settings: Any) -> tuple[FlaskClient, Any]:
 def test_the_requests_are_dingtalks(stub: StubDingTalk) -> None:
     """App token as JSON; then forms, with the token in the body and never in an address."""
     stub.token = directory()
-    sign_in(stub, DINGTALK_EMPLOYEE_PROFILE=True)
+    sign_in_on(stub, DINGTALK_EMPLOYEE_PROFILE=True)
     app_token, member, record = stub.asked[2:]
     assert (app_token.method, app_token.path) == ("POST", "/v1.0/oauth2/accessToken")
     assert json.loads(app_token.body) == {
@@ -265,7 +266,7 @@ def test_the_requests_are_dingtalks(stub: StubDingTalk) -> None:
 def test_an_answer_that_proves_nothing_is_a_no(stub: StubDingTalk, member: Any) -> None:
     """An errcode of 0 is not enough."""
     stub.token = directory(member)
-    client, response = sign_in(stub)
+    client, response = sign_in_on(stub)
     assert (response.status_code, "organisation_not_allowed" in response.text) == (403, True)
     assert client.get("/").text == "nobody"
 
@@ -276,7 +277,7 @@ def test_an_answer_of_another_shape_is_no_yes_either(stub: StubDingTalk, member:
     stub.token = lambda asked: Answer(
         {"errcode": 0, "result": member} if "topapi" in asked.path else TOKEN
     )
-    _, response = sign_in(stub)
+    _, response = sign_in_on(stub)
     assert response.status_code == 502
 
 
@@ -289,7 +290,7 @@ def test_a_result_beside_an_unreadable_errcode_is_no_yes(stub: StubDingTalk, err
     if errcode is ...:
         del content["errcode"]
     stub.token = lambda asked: Answer(content if "topapi" in asked.path else TOKEN)
-    _, response = sign_in(stub)
+    _, response = sign_in_on(stub)
     assert response.status_code == 502
 
 
@@ -299,7 +300,7 @@ def test_quoted_numbers_as_in_the_documents_are_understood(stub: StubDingTalk) -
     stub.token = lambda asked: Answer(
         {"errcode": "0", "result": member} if "topapi" in asked.path else TOKEN
     )
-    _, response = sign_in(stub)
+    _, response = sign_in_on(stub)
     assert response.status_code == 302
 
 
@@ -307,7 +308,7 @@ def test_a_refusal_carries_what_dingtalk_said(
     members: FlaskClient, simulator: DingTalkSimulator, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Code, message and request id, for the log."""
-    simulator.sign_in(members, "wang")
+    sign_in(members, simulator, "wang")
     assert "60121" in caplog.text
     assert "找不到该用户" in caplog.text
 
@@ -315,14 +316,14 @@ def test_a_refusal_carries_what_dingtalk_said(
 def test_a_disabled_account_stays_out(members: FlaskClient, simulator: DingTalkSimulator) -> None:
     """用户已禁用 is how DingTalk says so."""
     simulator.fail("getbyunionid", code=60120)
-    assert simulator.sign_in(members, "zhang").status_code == 403
+    assert sign_in(members, simulator).status_code == 403
 
 
 def test_who_signed_in_before_the_rule_was_set_is_signed_out(
     make_app: AppFactory, members: FlaskClient, client: FlaskClient, simulator: DingTalkSimulator
 ) -> None:
     """The session shows no membership."""
-    simulator.sign_in(client, "wang")
+    sign_in(client, simulator, "wang")
     cookie = client.get_cookie("session")
     assert cookie is not None
     members.set_cookie("session", cookie.value)
@@ -338,7 +339,7 @@ def test_who_signed_in_before_the_rule_was_set_is_signed_out(
 def test_a_record_of_somebody_else_is_a_no(stub: StubDingTalk, change: Any) -> None:
     """A foreign userid proves nothing."""
     stub.token = directory(record=RECORD | change)
-    _, response = sign_in(stub, DINGTALK_EMPLOYEE_PROFILE=True)
+    _, response = sign_in_on(stub, DINGTALK_EMPLOYEE_PROFILE=True)
     assert response.status_code == 403
 
 
@@ -350,7 +351,7 @@ def test_the_app_token_is_fetched_once_and_kept(
 ) -> None:
     """The process keeps it; no session does."""
     for _ in range(3):
-        simulator.sign_in(members, "zhang")
+        sign_in(members, simulator)
     assert endpoints(simulator).count("accessToken") == 1
     assert endpoints(simulator).count("getbyunionid") == 3
 
@@ -377,10 +378,10 @@ def test_an_app_token_that_dingtalk_refuses_is_replaced_once(
     members: FlaskClient, simulator: DingTalkSimulator
 ) -> None:
     """DingTalk refused it although it had not expired."""
-    simulator.sign_in(members, "zhang")
+    sign_in(members, simulator)
     simulator.advance(7200)
     simulator.calls.clear()
-    assert simulator.sign_in(members, "li").status_code == 302
+    assert sign_in(members, simulator, "li").status_code == 302
     assert endpoints(simulator)[2:] == ["getbyunionid", "accessToken", "getbyunionid"]
 
 
@@ -389,7 +390,7 @@ def test_an_app_token_refused_twice_is_an_error(
 ) -> None:
     """One repetition, not a loop."""
     simulator.fail("getbyunionid", code=40014, times=None)
-    assert simulator.sign_in(members, "zhang").status_code == 502
+    assert sign_in(members, simulator).status_code == 502
     assert endpoints(simulator).count("getbyunionid") == 2
 
 
@@ -398,9 +399,9 @@ def test_after_a_missing_permission_the_next_try_has_a_fresh_app_token(
 ) -> None:
     """Permissions can be bound to the token."""
     simulator.fail("getbyunionid", code=60011)
-    assert simulator.sign_in(members, "zhang").status_code == 500
+    assert sign_in(members, simulator).status_code == 500
     simulator.calls.clear()
-    assert simulator.sign_in(members, "zhang").status_code == 302
+    assert sign_in(members, simulator).status_code == 302
     assert "accessToken" in endpoints(simulator)
 
 
@@ -409,7 +410,7 @@ def test_a_busy_dingtalk_is_asked_again_after_a_pause(
 ) -> None:
     """What only reads may be repeated."""
     simulator.fail("getbyunionid", code=-1, times=2)
-    assert simulator.sign_in(members, "zhang").status_code == 302
+    assert sign_in(members, simulator).status_code == 302
     times = [call.at for call in simulator.calls if call.endpoint == "getbyunionid"]
     assert len(times) == 3
     assert all((b - a).total_seconds() >= 0.05 for a, b in pairwise(times))
@@ -420,7 +421,7 @@ def test_a_throttled_call_is_made_again_once_after_a_second(
 ) -> None:
     """As DingTalk advises for its limits per second."""
     simulator.fail("getbyunionid", throttled=True)
-    assert simulator.sign_in(members, "zhang").status_code == 302
+    assert sign_in(members, simulator).status_code == 302
     first, second = (call.at for call in simulator.calls if call.endpoint == "getbyunionid")
     assert (second - first).total_seconds() >= 1
 
@@ -430,12 +431,12 @@ def test_an_app_token_is_renewed_before_it_ends(
 ) -> None:
     """Ten minutes ahead; DingTalk extends the same one."""
     with time_machine.travel(datetime.now(UTC)) as clock:
-        simulator.sign_in(members, "zhang")
+        sign_in(members, simulator)
         clock.shift(7200 - 660)
-        simulator.sign_in(members, "zhang")
+        sign_in(members, simulator)
         assert endpoints(simulator).count("accessToken") == 1
         clock.shift(120)
-        simulator.sign_in(members, "zhang")
+        sign_in(members, simulator)
         assert endpoints(simulator).count("accessToken") == 2
 
 
@@ -444,15 +445,15 @@ def test_an_app_token_that_cannot_be_renewed_yet_is_used_while_it_is_good(
 ) -> None:
     """It is not used after it has expired."""
     simulator.fail("accessToken", throttled="ban", times=None)
-    assert simulator.sign_in(members, "zhang").status_code == 503
+    assert sign_in(members, simulator).status_code == 503
     simulator.clear_failures()
     with time_machine.travel(datetime.now(UTC)) as clock:
-        simulator.sign_in(members, "zhang")
+        sign_in(members, simulator)
         simulator.fail("accessToken", throttled="ban", times=None)
         clock.shift(7200 - 300)
-        assert simulator.sign_in(members, "zhang").status_code == 302
+        assert sign_in(members, simulator).status_code == 302
         clock.shift(600)
-        assert simulator.sign_in(members, "zhang").status_code == 503
+        assert sign_in(members, simulator).status_code == 503
 
 
 @pytest.mark.parametrize("lifetime", [1, 10**9])
@@ -465,7 +466,7 @@ def test_an_app_token_of_a_strange_lifetime_is_used(stub: StubDingTalk, lifetime
         return directory()(asked)
 
     stub.token = answer
-    _, response = sign_in(stub)
+    _, response = sign_in_on(stub)
     assert response.status_code == 302
 
 
@@ -482,7 +483,7 @@ def test_a_members_record_is_there(records: FlaskClient, simulator: DingTalkSimu
     """As DingTalk sent it, and by name."""
     membership = simulator.users["li"].memberships[simulator.application.corp_id]
     membership.name, membership.title = "李四（研发）", "工程师"
-    simulator.sign_in(records, "li")
+    sign_in(records, simulator, "li")
     record = records.get("/record").json
     assert record is not None
     assert record["name"] == "李四（研发）"
@@ -494,7 +495,7 @@ def test_who_is_no_member_gets_in_without_a_record(
     records: FlaskClient, simulator: DingTalkSimulator
 ) -> None:
     """Where DINGTALK_MEMBERS_ONLY does not keep them out."""
-    assert simulator.sign_in(records, "wang").status_code == 302
+    assert sign_in(records, simulator, "wang").status_code == 302
     assert records.get("/record").json == {"user_id": None, "name": None, "raw": None}
 
 
@@ -503,7 +504,7 @@ def test_fields_without_permission_are_none(
 ) -> None:
     """DingTalk leaves them out without an error."""
     simulator.application.permissions -= {"fieldMobile", "fieldEmail"}
-    simulator.sign_in(records, "zhang")
+    sign_in(records, simulator)
     record = records.get("/record").json
     assert record is not None
     employee = Employee(record["raw"])
@@ -626,7 +627,7 @@ def cookie_size(client: FlaskClient) -> int:
 def test_an_ordinary_record_is_kept_whole_in_a_cookie(stub: StubDingTalk) -> None:
     """With everything that DingTalk sent."""
     stub.token = directory()
-    client, _ = sign_in(stub, DINGTALK_EMPLOYEE_PROFILE=True)
+    client, _ = sign_in_on(stub, DINGTALK_EMPLOYEE_PROFILE=True)
     assert kept(client) == RECORD
     assert cookie_size(client) < 1500
 
@@ -634,7 +635,7 @@ def test_an_ordinary_record_is_kept_whole_in_a_cookie(stub: StubDingTalk) -> Non
 def test_of_a_long_record_a_cookie_keeps_the_fields_with_names_first(stub: StubDingTalk) -> None:
     """Entries that are not fields of ``Employee`` go first."""
     stub.token = directory(record=RECORD | {"undocumented": long_record()["undocumented"] * 2})
-    client, response = sign_in(stub, DINGTALK_EMPLOYEE_PROFILE=True)
+    client, response = sign_in_on(stub, DINGTALK_EMPLOYEE_PROFILE=True)
     assert response.status_code == 302
     assert "undocumented" not in kept(client)
     assert kept(client)["extension"] == RECORD["extension"]
@@ -644,7 +645,7 @@ def test_of_a_long_record_a_cookie_keeps_the_fields_with_names_first(stub: StubD
 def test_then_the_organisations_own_fields_go(stub: StubDingTalk) -> None:
     """They can have two thousand characters."""
     stub.token = directory(record=long_record())
-    client, _ = sign_in(stub, DINGTALK_EMPLOYEE_PROFILE=True)
+    client, _ = sign_in_on(stub, DINGTALK_EMPLOYEE_PROFILE=True)
     assert "extension" not in kept(client)
     assert len(kept(client)["role_list"]) == 9
     assert cookie_size(client) < 2600
@@ -655,7 +656,7 @@ def test_then_the_roles_go(stub: StubDingTalk) -> None:
     noise = random.Random(6)
     roles = [{"id": n, "name": noise.randbytes(30).hex()} for n in range(60)]
     stub.token = directory(record=RECORD | {"role_list": roles})
-    client, _ = sign_in(stub, DINGTALK_EMPLOYEE_PROFILE=True)
+    client, _ = sign_in_on(stub, DINGTALK_EMPLOYEE_PROFILE=True)
     assert "role_list" not in kept(client)
     assert kept(client)["dept_id_list"] == [1, 42]
 

@@ -11,7 +11,14 @@ from flask.testing import FlaskClient
 from flask_dingtalk import ConfigurationError, DingTalk
 from flask_dingtalk.testing import DingTalkSimulator
 
-from .helpers import IN_CLIENT, SECRET_KEY, AppFactory, come_back, start
+from .helpers import (
+    IN_CLIENT,
+    SECRET_KEY,
+    AppFactory,
+    come_back,
+    sign_in,
+    start,
+)
 from .markup import with_attribute
 
 FRONT_END = "https://app.example.com"
@@ -47,7 +54,7 @@ def browser(site: Flask) -> FlaskClient:
 @pytest.fixture
 def signed_in(browser: FlaskClient, simulator: DingTalkSimulator) -> FlaskClient:
     """Sign somebody in."""
-    simulator.sign_in(browser, "zhang")
+    sign_in(browser, simulator)
     return browser
 
 
@@ -157,7 +164,7 @@ def test_nobody_elses_proof_will_do(signed_in: FlaskClient, simulator: DingTalkS
     """An attacker may have another sign-in and its proof, or none."""
     attacker = signed_in.application.test_client()
     anonymous = proof_on(attacker)
-    simulator.sign_in(attacker, "li")
+    sign_in(attacker, simulator, "li")
     for proof in (anonymous, proof_on(attacker)):
         assert sign_out(signed_in, HIDDEN, proof=proof) == 403
     assert signed_in.get("/").text == "张三"
@@ -168,7 +175,7 @@ def test_the_proof_of_an_earlier_sign_in_will_not_do(
 ) -> None:
     """Also not of one of the same person."""
     proof = proof_on(signed_in)
-    simulator.sign_in(signed_in, "zhang")
+    sign_in(signed_in, simulator)
     assert sign_out(signed_in, HIDDEN, proof=proof) == 403
 
 

@@ -24,6 +24,7 @@ from .helpers import (
     in_time,
     load_at_once,
     patience_for,
+    sign_in,
     sign_in_with,
     site_on,
 )
@@ -59,7 +60,7 @@ def impatient(make_app: AppFactory) -> Flask:
 def enter(app: Flask, simulator: DingTalkSimulator, person: str) -> FlaskClient:
     """Sign in on a site that may be impatient, in a new browser."""
     browser = app.test_client()
-    in_time(lambda: simulator.sign_in(browser, person))
+    in_time(lambda: sign_in(browser, simulator, person))
     simulator.calls.clear()
     return browser
 
@@ -168,7 +169,7 @@ def test_the_employee_record_is_renewed(
         return (employee.title if employee else None) or "none"
 
     client = app.test_client()
-    simulator.sign_in(client, "zhang")
+    sign_in(client, simulator)
     membership = simulator.users["zhang"].memberships[simulator.application.corp_id]
     membership.title = "总监"
     later(AFTER + 1)
@@ -261,7 +262,7 @@ def test_a_check_that_takes_longer_than_the_interval_is_made_once(
 ) -> None:
     """Its outcome counts, although it is due again already."""
     client = make_app(DINGTALK_MEMBERS_ONLY=True, DINGTALK_REVALIDATE_AFTER=5).test_client()
-    simulator.sign_in(client, "zhang")
+    sign_in(client, simulator)
     simulator.calls.clear()
     later(6)
 
@@ -281,7 +282,7 @@ def test_a_record_that_grew_too_large_is_reported(
 ) -> None:
     """The browser goes on with the cookie that it has, and the user stays."""
     client = make_app(DINGTALK_REVALIDATE_AFTER=AFTER).test_client()
-    simulator.sign_in(client, "zhang")
+    sign_in(client, simulator)
     simulator.users["zhang"].nick = "".join(
         map(chr, random.Random(3).sample(range(19968, 40000), 1200))
     )
@@ -438,7 +439,7 @@ def test_a_check_in_the_future_is_none(
     Session(app)
     client = app.test_client()
     later(10 * 86_400)
-    simulator.sign_in(client, "zhang")
+    sign_in(client, simulator)
     simulator.leave("zhang")
     later(-10 * 86_400)
     assert client.get("/report").status_code == 302
@@ -455,7 +456,7 @@ def test_the_rule_of_a_view_sees_what_the_view_sees(
     membership = simulator.users["zhang"].memberships[simulator.application.corp_id]
     noise = random.Random(4)
     membership.roles = tuple(Role(n, noise.randbytes(30).hex(), "g") for n in range(60))
-    simulator.sign_in(client, "zhang")
+    sign_in(client, simulator)
     assert client.get("/roles").status_code == 403
     later(AFTER + 1)
     assert client.get("/roles").status_code == 403
@@ -487,7 +488,7 @@ def test_a_grace_of_zero_ends_the_sign_in_at_the_first_failure(
     """For who prefers it strict."""
     app = make_app(DINGTALK_REVALIDATE_AFTER=AFTER, DINGTALK_REVALIDATE_GRACE=0)
     client = app.test_client()
-    simulator.sign_in(client, "zhang")
+    sign_in(client, simulator)
     later(AFTER + 1)
     simulator.fail("users/me", nonsense=True)
     assert client.get("/report").status_code == 302
@@ -570,7 +571,7 @@ def test_a_demoted_administrator_loses_the_role_in_each_browser(
     record = simulator.users["zhang"].memberships[simulator.application.corp_id]
     record.admin = True
     for browser in (first, second):
-        simulator.sign_in(browser, "zhang")
+        sign_in(browser, simulator)
         assert browser.get("/admin").text == "inside"
     record.admin = False
     for _ in range(24):
@@ -592,7 +593,7 @@ def test_a_demoted_administrator_loses_the_role_where_dingtalk_takes_neither_tok
     )
     record = simulator.users["zhang"].memberships[simulator.application.corp_id]
     record.admin = True
-    simulator.sign_in(browser, "zhang")
+    sign_in(browser, simulator)
     simulator.fail("userAccessToken", **DEAD)
     simulator.fail("users/me", **REFUSED)
     later(AFTER + 1)
@@ -613,7 +614,7 @@ def test_who_is_no_member_is_out_at_once_whatever_else_fails(
         DINGTALK_EMPLOYEE_PROFILE=True,
         DINGTALK_REVALIDATE_AFTER=AFTER,
     ).test_client()
-    simulator.sign_in(browser, "zhang")
+    sign_in(browser, simulator)
     simulator.leave("zhang")
     for endpoint in ("userAccessToken", "users/me"):
         simulator.fail(endpoint, times=None, **failure)
@@ -660,7 +661,7 @@ def test_what_stalls_one_question_suspends_the_question_of_membership_for_nobody
 def guest(make_app: AppFactory, simulator: DingTalkSimulator) -> FlaskClient:
     """Open a browser with somebody signed in to a site that is open to everybody."""
     browser = make_app(DINGTALK_REVALIDATE_AFTER=AFTER).test_client()
-    simulator.sign_in(browser, "zhang")
+    sign_in(browser, simulator)
     simulator.calls.clear()
     return browser
 
@@ -769,7 +770,7 @@ def test_a_clock_that_is_set_back_between_checks_costs_one_check_at_most(
     app.config.update(SESSION_TYPE="cachelib", SESSION_CACHELIB=SimpleCache())
     Session(app)
     member = app.test_client()
-    simulator.sign_in(member, "zhang")
+    sign_in(member, simulator)
     simulator.calls.clear()
     later(seconds)
     for _ in range(5):

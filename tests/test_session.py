@@ -19,7 +19,14 @@ from itsdangerous import base64_decode
 from flask_dingtalk import ConfigurationError, DingTalkToken, DingTalkUser
 from flask_dingtalk.testing import DingTalkSimulator, signed_in
 
-from .helpers import SECRET_KEY, AppFactory, build_site, come_back, start
+from .helpers import (
+    SECRET_KEY,
+    AppFactory,
+    build_site,
+    come_back,
+    sign_in,
+    start,
+)
 from .made_up import examples
 
 TYPICAL: dict[str, Any] = {
@@ -59,7 +66,7 @@ def test_a_user_stays_signed_in_with_every_session_interface(
 ) -> None:
     """Flask's cookie, files, Redis: it makes no difference."""
     client = site.test_client()
-    simulator.sign_in(client, "zhang")
+    sign_in(client, simulator)
     whoami = client.get("/whoami").json
     assert whoami is not None
     assert whoami["nick"] == "张三"
@@ -74,7 +81,7 @@ def test_signing_out_works_with_every_session_interface(
     """And the site's own data stays."""
     client = site.test_client()
     client.post("/basket")
-    simulator.sign_in(client, "zhang")
+    sign_in(client, simulator)
     client.post("/dingtalk/logout")
     assert client.get("/").text == "nobody"
     assert client.get("/basket").json == ["apples"]
@@ -84,7 +91,7 @@ def test_everything_kept_stands_under_one_prefix(
     client: FlaskClient, simulator: DingTalkSimulator
 ) -> None:
     """A site can tell our keys from its own."""
-    simulator.sign_in(client, "zhang")
+    sign_in(client, simulator)
     start(client)
     assert session_of(client)
     assert all(key.startswith("_dingtalk") for key in session_of(client))
@@ -95,7 +102,7 @@ def test_neither_tokens_nor_profile_can_be_read_where_the_session_is_kept(
 ) -> None:
     """Not out of a cookie, not out of a store."""
     client = site.test_client()
-    simulator.sign_in(client, "zhang")
+    sign_in(client, simulator)
     kept = json.dumps(session_of(client), ensure_ascii=False)
     user = simulator.users["zhang"]
     for secret in (user.union_id, user.open_id, user.nick, user.mobile, *simulator.secrets):
@@ -111,7 +118,7 @@ def test_the_session_id_changes_at_sign_in_where_the_interface_can(
     client.post("/basket")
     planted = client.get_cookie("session")
     assert planted is not None
-    simulator.sign_in(client, "zhang")
+    sign_in(client, simulator)
     assert client.get("/").text == "张三"
     client.set_cookie("session", planted.value)
     assert client.get("/").text == "nobody"
@@ -121,7 +128,7 @@ def test_reading_the_user_never_writes_the_session(
     client: FlaskClient, simulator: DingTalkSimulator
 ) -> None:
     """A page that only looks sets no cookie."""
-    simulator.sign_in(client, "zhang")
+    sign_in(client, simulator)
     assert "Set-Cookie" not in client.get("/report").headers
     assert "Set-Cookie" not in client.get("/whoami").headers
 
@@ -154,7 +161,7 @@ def test_what_cannot_be_read_means_signed_out(client: FlaskClient, key: str, tex
 
 def test_a_changed_byte_means_signed_out(client: FlaskClient, simulator: DingTalkSimulator) -> None:
     """Somebody may edit a server-side store."""
-    simulator.sign_in(client, "zhang")
+    sign_in(client, simulator)
     with client.session_transaction() as session:
         sealed = session["_dingtalk"]
         session["_dingtalk"] = sealed[:50] + ("A" if sealed[50] != "A" else "B") + sealed[51:]
@@ -166,7 +173,7 @@ def test_a_session_of_another_application_means_signed_out(
 ) -> None:
     """Even with the same SECRET_KEY: the key is bound to the Client ID."""
     client = app.test_client()
-    simulator.sign_in(client, "zhang")
+    sign_in(client, simulator)
     neighbour = build_site(
         simulator.settings | {"DINGTALK_CLIENT_ID": "dingother", "SECRET_KEY": SECRET_KEY}
     ).test_client()
@@ -194,7 +201,7 @@ def rotate(
 
     def rotate(**keys: Any) -> tuple[FlaskClient, dict[str, Any]]:
         old = make_app(SECRET_KEY="old").test_client()
-        simulator.sign_in(old, "zhang")
+        sign_in(old, simulator)
         kept = session_of(old)
         new = make_app(**keys).test_client()
         with new.session_transaction() as session:
@@ -221,7 +228,7 @@ def test_new_sessions_are_sealed_with_the_new_key(
 ) -> None:
     """So that a fallback can be dropped one day."""
     rotated = make_app(SECRET_KEY="new", SECRET_KEY_FALLBACKS=["old"]).test_client()
-    simulator.sign_in(rotated, "zhang")
+    sign_in(rotated, simulator)
     later = make_app(SECRET_KEY="new").test_client()
     with later.session_transaction() as session:
         session.update(session_of(rotated))
@@ -231,7 +238,7 @@ def test_new_sessions_are_sealed_with_the_new_key(
 def test_a_secret_key_of_bytes_works(make_app: AppFactory, simulator: DingTalkSimulator) -> None:
     """As Flask allows it."""
     client = make_app(SECRET_KEY=b"\x00\xffbytes").test_client()
-    simulator.sign_in(client, "zhang")
+    sign_in(client, simulator)
     assert client.get("/").text == "张三"
 
 
@@ -240,7 +247,7 @@ def test_a_key_that_changes_while_the_app_runs_is_noticed(
 ) -> None:
     """The process does not remember a user longer than the key that sealed it."""
     client = app.test_client()
-    simulator.sign_in(client, "zhang")
+    sign_in(client, simulator)
     kept = session_of(client)
     app.config["SECRET_KEY"] = "another"
     with client.session_transaction() as session:
@@ -269,7 +276,7 @@ def test_the_cookie_of_a_typical_user_has_at_most_600_bytes(
 ) -> None:
     """Every request carries it."""
     typical_user(simulator)
-    simulator.sign_in(client, "typical")
+    sign_in(client, simulator, "typical")
     assert cookie_bytes(client) <= 600
 
 
@@ -278,7 +285,7 @@ def test_twenty_abandoned_sign_ins_leave_it_at_most_1000_bytes(
 ) -> None:
     """Their number is limited, whatever their ``next``."""
     typical_user(simulator)
-    simulator.sign_in(client, "typical")
+    sign_in(client, simulator, "typical")
     for number in range(20):
         start(client, next=f"/a/long/way/to/page/{number}" + "/x" * 50)
     assert cookie_bytes(client) <= 1000
@@ -295,7 +302,7 @@ def test_the_cookie_of_a_long_profile_fits_into_what_browsers_accept(
         + "".join(map(chr, range(48, 123))) * 9,
         email="x" * 64 + "@" + "y" * 180 + ".example",
     )
-    simulator.sign_in(client, "long")
+    sign_in(client, simulator, "long")
     assert cookie_bytes(client) < 4093
     assert client.get("/").text == "龘" * 64
 
@@ -307,7 +314,7 @@ def test_undocumented_fields_are_dropped_before_a_sign_in_is_refused(
     noise = random.Random(1).randbytes(3500).hex()
     profile = TYPICAL | {"newField": noise}
     simulator.fail("users/me", body=json.dumps(profile))
-    assert simulator.sign_in(client, "zhang").status_code == 302
+    assert sign_in(client, simulator).status_code == 302
     assert client.get("/").text == TYPICAL["nick"]
 
 
@@ -320,7 +327,7 @@ def test_what_does_not_fit_into_a_cookie_is_refused_at_sign_in(
     with client.session_transaction() as session:
         session["basket"] = noise
     assert cookie_bytes(client) < 4093
-    response = simulator.sign_in(client, "zhang")
+    response = sign_in(client, simulator)
     assert response.status_code == 500
     assert "configuration_error" in response.text
     assert "Flask-Session" in caplog.text
@@ -335,14 +342,14 @@ def test_who_was_admitted_can_still_sign_in_again(app: Flask, simulator: DingTal
         client = app.test_client()
         with client.session_transaction() as session:
             session["basket"] = random.Random(1).randbytes(size).hex()
-        status = simulator.sign_in(client, "zhang").status_code
+        status = sign_in(client, simulator).status_code
         outcomes.add(status)
         # How far random texts compress differs by some bytes from one sign-in to the next.
         if status == 302 and cookie_bytes(client) < 3820:
             for _ in range(6):
                 start(client)
             assert cookie_bytes(client) <= 4093
-            assert simulator.sign_in(client, "zhang").status_code == 302
+            assert sign_in(client, simulator).status_code == 302
     assert outcomes == {302, 500}
 
 
@@ -384,7 +391,7 @@ def test_a_store_that_fails_to_renew_the_id_signs_nobody_in(
 
     app.session_interface.regenerate = broken  # type: ignore[attr-defined]
     client = app.test_client()
-    assert simulator.sign_in(client, "zhang").status_code == 500
+    assert sign_in(client, simulator).status_code == 500
     assert client.get("/").text == "nobody"
 
 
@@ -399,7 +406,7 @@ def test_a_large_session_is_no_problem_on_the_server(
     client = app.test_client()
     with client.session_transaction() as session:
         session["basket"] = "x" * 50_000
-    assert simulator.sign_in(client, "zhang").status_code == 302
+    assert sign_in(client, simulator).status_code == 302
     assert client.get("/").text == "张三"
 
 
@@ -483,7 +490,7 @@ def test_flasks_cookie_shows_only_sealed_text(
     client: FlaskClient, simulator: DingTalkSimulator
 ) -> None:
     """The decoded cookie contains nothing readable."""
-    simulator.sign_in(client, "zhang")
+    sign_in(client, simulator)
     cookie = client.get_cookie("session")
     assert cookie is not None
     payload = cookie.value.lstrip(".").split(".")[0]

@@ -329,6 +329,7 @@ def test_beside_other_apis(app, dingtalk):
 PLUGINS = {"pytest-flask": ["-p", "pytest_flask.plugin"], "pytest-xdist": ["-p", "xdist", "-n2"]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("beside", TESTS)
 def test_beside_what_others_use(beside: str, tmp_path: Path) -> None:
     """With the session-wide fixture, and what each test did undone."""

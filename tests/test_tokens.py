@@ -28,7 +28,15 @@ from flask_dingtalk import (
 )
 from flask_dingtalk.testing import DingTalkSimulator, signed_in
 
-from .helpers import AppFactory, Later, called, free_port, in_time, load_at_once
+from .helpers import (
+    AppFactory,
+    Later,
+    called,
+    free_port,
+    in_time,
+    load_at_once,
+    sign_in,
+)
 from .stub import PROFILE, TOKEN, Answer, Asked, StubDingTalk
 
 TWO_HOURS = 7200
@@ -372,7 +380,7 @@ def test_those_who_wait_for_a_refresh_that_fails_get_its_error_and_do_not_try_in
     """A DingTalk that does not answer is waited for once."""
     app = make_app(DINGTALK_TIMEOUT=(1, 1))
     client = app.test_client()
-    in_time(lambda: simulator.sign_in(client, "zhang"))
+    in_time(lambda: sign_in(client, simulator))
     later(TWO_HOURS)
     simulator.calls.clear()
     simulator.fail("userAccessToken", timeout=True, times=None)
@@ -698,7 +706,7 @@ def test_a_pair_that_could_not_be_kept_is_not_fetched(
     """The call raises, and the refresh token is still good for the next request."""
     load = page_there(app, where)
     browser = app.test_client()
-    simulator.sign_in(browser, "zhang")
+    sign_in(browser, simulator)
     simulator.calls.clear()
     later(TWO_HOURS)
     assert load(browser).endswith("api_error")
@@ -714,7 +722,7 @@ def test_a_token_that_dingtalk_refuses_there_is_not_renewed_either(
     """It looked good, but DingTalk knows better."""
     load = page_there(app, where)
     browser = app.test_client()
-    simulator.sign_in(browser, "zhang")
+    sign_in(browser, simulator)
     simulator.calls.clear()
     simulator.advance(TWO_HOURS)
     assert load(browser).endswith("api_error")
@@ -728,7 +736,7 @@ def test_a_call_that_need_not_refresh_works_there(
     """Nothing has to be kept."""
     load = page_there(app, where)
     browser = app.test_client()
-    simulator.sign_in(browser, "zhang")
+    sign_in(browser, simulator)
     assert load(browser).endswith("张三")
 
 
@@ -741,7 +749,7 @@ def test_a_check_there_leaves_the_tokens_alone(
     dingtalk: DingTalk = app.extensions["dingtalk"]
     load = page_there(app, where, lambda: "let in" if dingtalk.refusal() is None else "refused")
     browser = app.test_client()
-    simulator.sign_in(browser, "zhang")
+    sign_in(browser, simulator)
     simulator.calls.clear()
     later(901)
     assert load(browser).endswith("let in")
@@ -788,7 +796,7 @@ def test_everywhere_else_a_new_pair_is_kept(
     elif view == "error":
         app.register_error_handler(500, lambda error: (call(), 500))
     browser = app.test_client()
-    simulator.sign_in(browser, "zhang")
+    sign_in(browser, simulator)
     later(TWO_HOURS)
     simulator.advance(TWO_HOURS)
     browser.get("/there")
@@ -809,7 +817,7 @@ def token_in_hand(app: Flask, simulator: DingTalkSimulator) -> DingTalkToken:
     """Keep the tokens of somebody who signed in, as a site does for its jobs."""
     kept: list[DingTalkToken] = []
     app.extensions["dingtalk"].on_login(lambda user, token: kept.append(token))
-    simulator.sign_in(app.test_client(), "zhang")
+    sign_in(app.test_client(), simulator)
     simulator.calls.clear()
     return kept[0]
 
@@ -926,9 +934,9 @@ def test_as_user_in_a_request_leaves_the_session_alone(
     def as_li() -> str:
         return str(dingtalk.as_user(kept[0]).get("/v1.0/contact/users/me").json()["nick"])
 
-    simulator.sign_in(app.test_client(), "li")
+    sign_in(app.test_client(), simulator, "li")
     browser = app.test_client()
-    simulator.sign_in(browser, "zhang")
+    sign_in(browser, simulator)
     later(TWO_HOURS)
     response = browser.get("/as-li")
     assert response.text == "李四"

@@ -294,6 +294,7 @@ def test_certificates_may_stand_in_a_directory(
 # --- Many at once --------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_forty_people_signing_in_at_once_each_end_up_as_themselves(
     app: Flask, simulator: DingTalkSimulator
 ) -> None:
