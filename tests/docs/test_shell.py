@@ -274,8 +274,11 @@ def test_the_documented_deployment_signs_people_in(
             came = browser.get(f"/dingtalk/callback?code={code}&state={state}")
             assert (came.status, came.headers["Location"]) == (302, "/")
             assert browser.get("/").text == "Hello, 张三"
+            assert browser.get("/dingtalk/callback").status == 400
         printed = opened.end_servers()
     logged = (tmp_path / "var/log/nginx/site.log").read_text("utf-8") + printed
     assert logged.count("/dingtalk/callback") >= 2
     assert code not in logged
+    # Under gunicorn, our lines are there without any configuration.
+    assert "DingTalk sign-in failed: invalid_state" in printed
     assert "secret" not in logged
