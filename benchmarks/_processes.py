@@ -28,10 +28,12 @@ def gunicorn(
     workers: int = 1,
     threads: int,
     processors: set[int] | None = None,
+    keep_alive: int = 2,
 ) -> Iterator[int]:
     """Run a site of ``_sites.py`` under gunicorn; yield its port.
 
-    With ``processors`` it runs on these alone. No process is left behind.
+    With ``processors`` it runs on these alone. An idle connection is kept for ``keep_alive``
+    seconds, by default as gunicorn does. No process is left behind.
     """
     with socket.create_server(("127.0.0.1", 0), backlog=_BACKLOG) as listener:
         # Answers go out as they come, in however many pieces, with no 40 ms between two of them.
@@ -40,6 +42,7 @@ def gunicorn(
         command = [sys.executable, "-m", "gunicorn", "--bind", f"fd://{descriptor}"]
         command += ["--workers", str(workers), "--threads", str(threads)]
         command += ["--log-level", "warning", "--graceful-timeout", "5"]
+        command += ["--keep-alive", str(keep_alive)]
         with on(processors or set()):
             process = subprocess.Popen(
                 [*command, f"_sites:{factory}()"],

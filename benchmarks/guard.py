@@ -48,6 +48,8 @@ _REQUESTS: Final = 150
 #: Without valgrind: the best of so many rounds.
 _ROUNDS: Final = 15
 _COUNT: Final = "--count"
+#: The target with a store, where Flask-Session with its defaults is 1.
+_BESIDE_FLASK_SESSION: Final = 0.8
 
 
 @dataclass(frozen=True)
@@ -315,6 +317,13 @@ def _measure(store: str | None) -> None:
         rows = [Row(case.name, value, value / chosen[0][1], case.target) for case, value in chosen]
         if rows:
             print_table(title + (", with a store" if uses_redis else ""), unit, rows)
+        if uses_redis and rows:
+            _, ours, other = chosen
+            rows = [
+                Row(other[0].name, other[1], 1),
+                Row(ours[0].name, ours[1], ours[1] / other[1], _BESIDE_FLASK_SESSION),
+            ]
+            print_table(f"{title}, beside Flask-Session", unit, rows)
     if store is None:
         print("Without redis-server, nothing was measured with a store.")
 

@@ -22,7 +22,7 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
@@ -383,10 +383,10 @@ def series(rush: Rush) -> list[dict[str, Any]]:
     return seconds
 
 
-def write_json(rush: Rush, path: Path) -> None:
-    """Write the figures and what happened in each second; times are in seconds."""
+def content(rush: Rush) -> dict[str, Any]:
+    """Return the figures and what happened in each second, for JSON; times are in seconds."""
     idle, during = (rush.latencies(during=during) for during in (False, True))
-    content = {
+    return {
         "plan": asdict(rush.plan) | {"store": rush.plan.store is not None},
         "signed_in": len(rush.signed_in),
         "mistakes": rush.mistakes,
@@ -398,35 +398,73 @@ def write_json(rush: Rush, path: Path) -> None:
         "guarded_during": {name: at(during, share) for name, share in _SHARES.items()},
         "seconds": series(rush),
     }
-    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
-def plot(rush: Rush, path: Path) -> None:
-    """Draw who waited, what DingTalk was asked, and how long the guarded page took."""
+def named(plan: Plan) -> str:
+    """Return a few words about the site of a plan."""
+    processes = "one process" if plan.workers == 1 else f"{plan.workers} workers"
+    return processes + (" with a store" if plan.store else "")
+
+
+def print_comparison(rushes: Sequence[Rush]) -> None:
+    """Print the figures that matter, of several rushes side by side."""
+    floor = rushes[0].plan.people / rushes[0].plan.limit
+    tables: dict[tuple[str, str, int], list[Row]] = {
+        ("Last one in; the ratio is to what DingTalk allows", "s", 1): [
+            Row(named(rush.plan), rush.last_in, rush.last_in / floor) for rush in rushes
+        ],
+        (f"DingTalk's busiest second of {EXCHANGE}", "calls", 0): [
+            Row(named(rush.plan), rush.busiest_second(EXCHANGE)) for rush in rushes
+        ],
+        ("Fresh starts", "count", 0): [Row(named(rush.plan), rush.fresh_starts) for rush in rushes],
+        ("A guarded page during the rush, p99; the ratio is to before it", "ms", 1): [
+            Row(named(rush.plan), during * 1000, during / idle)
+            for rush in rushes
+            for idle, during in [[at(rush.latencies(during=when), 0.99) for when in (False, True)]]
+        ],
+    }
+    for (title, unit, decimals), rows in tables.items():
+        print_table(title, unit, rows, decimals=decimals)
+
+
+def plot(rushes: Sequence[Rush], path: Path) -> None:
+    """Draw who waited, what DingTalk was asked, and how long the guarded page took.
+
+    Each rush is a column, on the same scales.
+    """
     # Its import takes as long as a small rush, and most runs draw nothing.
     from matplotlib.figure import Figure
 
-    seconds = series(rush)
-    moments = [entry["second"] for entry in seconds]
-    figure = Figure(figsize=(8, 8), layout="constrained")
-    people, calls, page = figure.subplots(3, sharex=True)
-    people.fill_between(moments, [entry["waiting"] for entry in seconds], step="post", alpha=0.5)
+    figure = Figure(figsize=(max(4 * len(rushes), 8), 7.5), layout="constrained")
+    rows = figure.subplots(3, len(rushes), sharex=True, sharey="row", squeeze=False)
+    for rush, (people, calls, page) in zip(rushes, rows.T, strict=True):
+        seconds = series(rush)
+        moments = [entry["second"] for entry in seconds]
+        waiting = [entry["waiting"] for entry in seconds]
+        people.set_title(f"{named(rush.plan)}\nlast one in after {rush.last_in:.0f} s")
+        people.fill_between(moments, waiting, step="post", color="#1677ff", alpha=0.5)
+        for api, style in ((EXCHANGE, "-"), (USER, ":")):
+            number = [entry["calls"][api] for entry in seconds]
+            calls.step(moments, number, style, where="post", label=api)
+        calls.axhline(rush.plan.limit, color="black", linestyle="--", label="what DingTalk allows")
+        page.plot(
+            [load.moment for load in rush.loads],
+            [load.seconds * 1000 for load in rush.loads],
+            ".",
+            markersize=2,
+            color="#555555",
+        )
+        page.set_yscale("log")
+        page.set_xlabel("seconds since the rush began")
+        for axes in (people, calls, page):
+            axes.grid(visible=True, alpha=0.3)
+    (people, *_), (calls, *_), (page, *_) = rows
     people.set_ylabel("people on their way in")
-    for api in (EXCHANGE, USER):
-        calls.step(moments, [entry["calls"][api] for entry in seconds], where="post", label=api)
-    calls.axhline(rush.plan.limit, color="black", linestyle="--", label="what DingTalk allows")
     calls.set_ylabel("calls to DingTalk a second")
-    calls.legend()
-    page.plot(
-        [load.moment for load in rush.loads],
-        [load.seconds * 1000 for load in rush.loads],
-        ".",
-        markersize=3,
-    )
-    page.set_yscale("log")
+    calls.set_ylim(bottom=0)
+    calls.legend(loc="lower left")
     page.set_ylabel("a guarded page, ms")
-    page.set_xlabel("seconds since the rush began")
-    figure.savefig(path)
+    figure.savefig(path, dpi=100)
 
 
 def main() -> None:
@@ -435,20 +473,35 @@ def main() -> None:
     for option in fields(Plan):
         kind = str if option.name == "store" else type(option.default)
         parser.add_argument(f"--{option.name}", type=kind, default=option.default)
+    parser.add_argument(
+        "--compare", action="store_true", help="one process, four workers, and those with a store"
+    )
     parser.add_argument("--json", type=Path, help="write what happened in each second")
-    parser.add_argument("--plot", type=Path, help="draw it (needs matplotlib)")
+    parser.add_argument("--plot", type=Path, help="draw it (needs the extra bench)")
     asked = vars(parser.parse_args())
-    json_path, plot_path = asked.pop("json"), asked.pop("plot")
+    compares, json_path, plot_path = (asked.pop(name) for name in ("compare", "json", "plot"))
     if plot_path is not None and find_spec("matplotlib") is None:
         parser.error("--plot needs matplotlib")
     # The site's processes end with this one.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    rush = asyncio.run(run(Plan(**asked)))
-    print_rush(rush)
+    plans = [Plan(**asked)]
+    if compares:
+        plans = [
+            replace(plans[0], workers=workers, store=store)
+            for workers, store in ((1, None), (4, None), (4, plans[0].store or OWN))
+        ]
+    rushes = []
+    for plan in plans:
+        rush = asyncio.run(run(plan))
+        print_rush(rush)
+        rushes.append(rush)
+    if compares:
+        print_comparison(rushes)
     if json_path is not None:
-        write_json(rush, json_path)
+        text = json.dumps([content(rush) for rush in rushes], indent=1)
+        json_path.write_text(text + "\n", encoding="utf-8")
     if plot_path is not None:
-        plot(rush, plot_path)
+        plot(rushes, plot_path)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from .api import wire
 from .api.error_codes import NONSENSE
-from .api.events import Event
+from .api.events import Effect, Event
 from .app_state import app_state_of
 from .errors import ConfigurationError, DingTalkError, DingTalkUnavailable
 from .events import handle
@@ -51,6 +51,9 @@ _ANSWER_WITHIN: Final = 3.0
 #: Events that are handled at a time. Each has a thread and a connection to the store; more of them
 #: would only be in each other's way.
 _AT_ONCE: Final = 8
+#: The same of events that mean everybody: most of them wait for one that marks all, for all of
+#: them, and a leaver must not wait behind them.
+_WAITING_AT_ONCE: Final = 64
 #: Seconds between signs of life, and for which the answer to one may take.
 _PING_EVERY: Final = 20.0
 _CLOSE_WITHIN: Final = 1.0
@@ -223,11 +226,11 @@ class _Handler(EventHandler):  # type: ignore[misc]
         super().__init__()
         self._app = app
         self._room = asyncio.Semaphore(_AT_ONCE)
+        self._room_for_waiting = asyncio.Semaphore(_WAITING_AT_ONCE)
 
     async def raw_process(self, event_message: EventMessage) -> Any:
         """Return the answer to an event, once it was acted on."""
-        async with self._room:
-            status = await _in_thread(lambda: self._take(event_message))
+        status = await self._status(event_message)
         # The SDK has no types: its values are declared by what they are at first.
         answer: Any = AckMessage()
         answer.code = AckMessage.STATUS_OK
@@ -237,7 +240,7 @@ class _Handler(EventHandler):  # type: ignore[misc]
         answer.data = {wire.STREAM_STATUS: status}
         return answer
 
-    def _take(self, message: EventMessage) -> str:
+    async def _status(self, message: EventMessage) -> str:
         headers = {
             wire.STREAM_EVENT_TYPE: message.headers.event_type,
             wire.STREAM_EVENT_ID: message.headers.event_id,
@@ -250,6 +253,11 @@ class _Handler(EventHandler):  # type: ignore[misc]
             # It would not get better by being sent again.
             _log.warning("DingTalk event refused: %s", error, extra=facts("event_refused"))
             return wire.STREAM_STATUS_SUCCESS
+        waits = event.effect in (Effect.CHECK_ALL, Effect.ALL_LEAVE)
+        async with self._room_for_waiting if waits else self._room:
+            return await _in_thread(lambda: self._take(event))
+
+    def _take(self, event: Event) -> str:
         try:
             with self._app.app_context():
                 handle(event)
