@@ -45,7 +45,7 @@ def main() -> int:
             for trial, was in recorded.items()
             if outcomes[module][trial] != was
         ]
-        print(*wrong, sep="\n")
+        print(*(wrong or ["All as recorded."]), sep="\n")
         return 1 if wrong else 0
     found: dict[str, Any] = {
         "date": f"{datetime.now(UTC):%Y-%m-%d}",

@@ -10,7 +10,6 @@ import base64
 import binascii
 import importlib
 import importlib.metadata
-import importlib.util
 import json
 import logging
 import os
@@ -305,12 +304,8 @@ class Trials:
         return any(text in path.read_text(encoding="utf-8", errors="replace") for path in files)
 
     def _has(self, module: str) -> bool:
-        return (
-            importlib.util.find_spec(module.partition(".")[0]) is not None
-            and importlib.util.find_spec(module) is not None
-            and any(self._files(f"{module.replace('.', '/')}*"))
-            | any(self._files(f"{module.replace('.', '/')}/__init__.py"))
-        )
+        path = module.replace(".", "/")
+        return bool(self._files(f"{path}.py") or self._files(f"{path}/__init__.py"))
 
 
 class _Lines(logging.Handler):
