@@ -44,7 +44,8 @@ coverage: for-all-tests
 for-all-tests: $(VENV)/.ecosystem $(JSAPI)/dingtalk.open.js $(AXE)/axe.min.js system-packages
 
 test-fast: $(VENV)/.test
-	$(BIN)/pytest $(PARALLEL) -m "not browser and not redis and not npm and not docs and not slow" --ignore tests/ecosystem $(ARGS)
+	$(BIN)/pytest $(PARALLEL) -m "not browser and not redis and not npm and not docs and not slow" \
+		$(patsubst %,--ignore tests/%,docs ecosystem visual) $(ARGS)
 
 SCRIPTS := $(addprefix .ci/,run oldest other-pythons wheel) $(wildcard tools/*)
 check: $(VENV)/.check

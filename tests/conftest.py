@@ -74,7 +74,6 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     Hypothesis's plugin, if no test uses it: its summary takes a second. And that the garbage
     collector looks through all tests and modules again and again: they stay.
     """
-    gc.collect()
     gc.freeze()
     plugin = session.config.pluginmanager.get_plugin("hypothesispytest")
     if plugin is not None and "hypothesis" not in sys.modules:
