@@ -71,8 +71,10 @@ def main() -> None:
         catalogue = read(path)
         catalogue.update(template)
         for message in catalogue:
-            if not message.string and not _WORD.search(_CODE.sub("", str(message.id))):
+            is_done = message.string and not message.fuzzy
+            if not is_done and not _WORD.search(_CODE.sub("", str(message.id))):
                 message.string = message.id
+                message.flags.discard("fuzzy")
         _write(path, catalogue)
         missing = [each for each in catalogue if each.id and (each.fuzzy or not each.string)]
         if missing:

@@ -16,12 +16,26 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx_copybutton",
     "bigrams",
+    "reference",
     "sequence",
     "two_languages",
 ]
 # The first one is read in the repository, next to the code that it describes.
 exclude_patterns = ["architecture.md", "_*"]
 nitpicky = True
+# Types of other packages, in signatures.
+nitpick_ignore_regex = [("py:.*", r"(?!flask_dingtalk\.).*")]
+# Docstrings of the testing package have single backticks around code.
+default_role = "literal"
+add_module_names = False
+autodoc_default_options = {"no-value": True}
+autodoc_member_order = "bysource"
+autodoc_typehints_format = "short"
+autodoc_preserve_defaults = True
+python_use_unqualified_type_names = True
+python_maximum_signature_line_length = 72
+# The fixtures' own import; building the site does not need it.
+autodoc_mock_imports = ["pytest"]
 
 myst_enable_extensions = ["colon_fence", "deflist"]
 # Links to headings work on the site as they do in a viewer of Markdown.

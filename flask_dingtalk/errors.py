@@ -91,6 +91,7 @@ class DingTalkError(HTTPException):
         if self.code is None:
             # Flask answers 200 for an exception without a status.
             self.code = 500
+        #: What happened, for developers.
         self.detail = detail
         self.hint = hint
         self.dingtalk_code = dingtalk_code
@@ -181,6 +182,7 @@ class InvalidState(DingTalkError):
 
     code = 400
     error_code = "invalid_state"
+    #: Where a visitor who is signed in already goes on.
     continue_url: str | None = None
 
     def __init__(
@@ -192,7 +194,9 @@ class InvalidState(DingTalkError):
         **facts: Unpack[Facts],
     ) -> None:
         super().__init__(detail, **facts)
+        #: Where the sign-in would have led.
         self.target = target
+        #: ``"page"``, ``"redirect"`` or ``None``: how a visitor who is signed in may go on.
         self.goes_on = goes_on
 
     def _text(self) -> ErrorText:
@@ -220,6 +224,7 @@ class AccessDenied(DingTalkError):
 
     def __init__(self, detail: str = "", *, declined: bool = False, **facts: Unpack[Facts]) -> None:
         super().__init__(detail, **facts)
+        #: Whether the visitor declined, or something else went wrong at DingTalk.
         self.declined = declined
 
     def _text(self) -> ErrorText:
@@ -247,6 +252,7 @@ class LoginRequired(DingTalkError):
         self, detail: str = "", *, login_url: str | None = None, **facts: Unpack[Facts]
     ) -> None:
         super().__init__(detail, **facts)
+        #: Where a script sends the visitor.
         self.login_url = login_url
 
     @property
@@ -315,8 +321,11 @@ class RateLimited(_RetryAfter, DingTalkError):
         **facts: Unpack[Facts],
     ) -> None:
         super().__init__(detail, **facts)
+        #: Seconds until it is worth another try.
         self.retry_after = retry_after
+        #: Seconds until the page loads itself again; ``None``: it does not.
         self.reload_after = reload_after
+        #: What it loads then; ``None`` is the page itself.
         self.reload_url = reload_url
 
     def _page(self, environ: WSGIEnvironment) -> Response:
@@ -346,6 +355,7 @@ class StoreUnavailable(_RetryAfter, DingTalkError):
 
     def __init__(self, detail: str = "", *, retry_after: float = 1, **facts: Unpack[Facts]) -> None:
         super().__init__(detail, **facts)
+        #: Seconds until it is worth another try.
         self.retry_after = retry_after
 
 

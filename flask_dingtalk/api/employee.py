@@ -24,8 +24,11 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 class Role:
     """One role of a member, such as "Manager" in the group "Posts"."""
 
+    #: DingTalk's number of the role.
     id: int
+    #: What the organisation calls it.
     name: str | None
+    #: The group of roles that it is in.
     group_name: str | None
 
 

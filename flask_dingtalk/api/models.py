@@ -37,11 +37,13 @@ class DingTalkUser:
     open_id: str | None = None
     #: The name that the person chose in DingTalk, not the one in an organisation's directory.
     nick: str | None = None
+    #: The address of a picture.
     avatar_url: str | None = None
-    #: Digits without country code; masked for third-party applications.
+    #: The phone number: digits without country code; masked for third-party applications.
     mobile: str | None = field(default=None, repr=False)
     #: Country code without plus, ``"86"``.
     state_code: str | None = field(default=None, repr=False)
+    #: The e-mail address of the DingTalk account.
     email: str | None = field(default=None, repr=False)
     #: The organisation chosen at the sign-in. Sent only with the scope ``openid corpid``.
     corp_id: str | None = None
@@ -169,6 +171,7 @@ class UserProxy(LocalProxy[DingTalkUser | AnonymousUser]):
 class DingTalkToken:
     """The tokens of a signed-in user; ``repr`` does not show them. [obtain-user-token]"""
 
+    #: What calls as the user carry, for two hours.
     access_token: str = field(repr=False)
     #: Valid for thirty days and one refresh.
     refresh_token: str | None = field(repr=False)

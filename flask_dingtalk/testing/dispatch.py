@@ -40,7 +40,9 @@ class Call:
 
     #: Short name, such as ``userAccessToken``; empty if there is no such endpoint.
     endpoint: str
+    #: The method of HTTP.
     method: str
+    #: The path, without a query.
     path: str
     #: HTTP status of the answer; ``None`` if there was none.
     status: int | None
@@ -73,8 +75,11 @@ class Calls(list[Call]):
 class PageVisit:
     """One request of a browser for a page."""
 
+    #: Short name, such as ``authorize``.
     endpoint: str
+    #: The method of HTTP.
     method: str
+    #: HTTP status of the answer; ``None`` if there was none.
     status: int | None
 
 

@@ -114,8 +114,9 @@ class Delivery:
     """An event on its way to a site; returned by `DingTalkSimulator.push`."""
 
     def __init__(self, happening: Happening, send: Callable[[], Attempt]) -> None:
-        #: DingTalk's name of the event, and its id.
+        #: DingTalk's name of the event, such as ``user_leave_org``.
         self.event: str = happening.type
+        #: Its id, the same in every attempt.
         self.id: str = happening.id
         #: What was tried so far.
         self.attempts: list[Attempt] = []

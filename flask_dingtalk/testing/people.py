@@ -17,7 +17,9 @@ _ALPHANUMERIC: Final = string.ascii_letters + string.digits
 class Organisation:
     """An organisation, identified by its corpId."""
 
+    #: The corp id, by which applications know it.
     corp_id: str
+    #: The name that the pages show.
     name: str
     #: 组织代码, which people type in at an exclusive login. [dedicated-account-overview]
     code: str
@@ -27,8 +29,11 @@ class Organisation:
 class Role:
     """A role of a member, an entry of ``role_list``."""
 
+    #: The number of the role.
     id: int
+    #: What the organisation calls it.
     name: str
+    #: The group of roles that it is in.
     group_name: str
 
 
@@ -36,31 +41,45 @@ class Role:
 class Membership:
     """A person's record in one organisation. [query-user-details]"""
 
+    #: The id within the organisation.
     user_id: str
     #: An external contact has a userid too, but is not a member. [query-a-user-by-the-union-id]
     external: bool = False
     #: Manages the organisation: ``admin`` in the record, and offered with ``org_type=management``.
     admin: bool = False
+    #: Whether the person is a boss of the organisation.
     boss: bool = False
+    #: Whether the person is in senior manager mode.
     senior: bool = False
+    #: Whether the person has activated DingTalk.
     active: bool = True
     #: Name in the organisation's directory; ``None`` for the nick.
     name: str | None = None
+    #: The position.
     title: str = ""
+    #: The staff number.
     job_number: str = ""
     #: Department ids; 1 is the root department.
     department_ids: tuple[int, ...] = (1,)
     #: Ids of the departments that the person leads.
     leads: tuple[int, ...] = ()
+    #: The ``user_id`` of the direct manager.
     manager_user_id: str | None = None
+    #: When the member joined; an aware ``datetime``.
     hired_at: datetime | None = None
+    #: The e-mail address that the organisation gave the member.
     org_email: str | None = None
+    #: The e-mail address in the directory.
     email: str | None = None
+    #: The extension in the office.
     telephone: str | None = None
+    #: Where the member works.
     work_place: str | None = None
+    #: A note by the organisation.
     remark: str | None = None
     #: The organisation's own fields, as JSON text.
     extension: str | None = None
+    #: The roles of the member.
     roles: tuple[Role, ...] = ()
 
 
@@ -70,12 +89,19 @@ class Person:
 
     #: The name that tests use; the login page shows it beside the nick.
     name: str
+    #: The name that applications are sent.
     nick: str | None
+    #: The id in all applications of one developer.
     union_id: str
+    #: The id in this application only.
     open_id: str
+    #: The address of a picture.
     avatar_url: str | None
+    #: The phone number: digits without country code.
     mobile: str | None
+    #: Country code without plus, ``"86"``.
     state_code: str | None
+    #: The e-mail address of the account.
     email: str | None
     #: The name in Latin letters, which the simulator's pages show beside the nick. DingTalk's
     #: interface has no such field.
@@ -103,17 +129,20 @@ class Application:
 
     #: The organisation that owns the application.
     corp_id: str
+    #: The name that the pages show.
     name: str = "Flask Demo"
+    #: Client ID.
     client_id: str = field(default_factory=lambda: f"ding{random_text(16).lower()}")
+    #: Client Secret.
     client_secret: str = field(default_factory=lambda: secrets.token_urlsafe(48), repr=False)
-    #: A ``redirect_uri`` must have scheme, host and port of one of these; see
-    #: `is_registered_redirect_url`.
+    #: A ``redirect_uri`` must have scheme, host and port of one of these.
     redirect_urls: list[str] = field(
         default_factory=lambda: [
             "http://localhost/dingtalk/callback",
             "http://127.0.0.1/dingtalk/callback",
         ]
     )
+    #: The permissions that are enabled, by DingTalk's names; all that a site may need at first.
     permissions: set[str] = field(
         default_factory=lambda: {
             wire.PERMISSION_USER_READ,

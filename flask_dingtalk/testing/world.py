@@ -29,6 +29,13 @@ class World:
     A request holds `lock` while it is answered, so that it never sees half of a change.
     """
 
+    #: The organisations, by corp id.
+    organisations: dict[str, Organisation]
+    #: The people, by the names that tests use: ``zhang``, ``li`` and ``wang`` are there at first.
+    users: dict[str, Person]
+    #: The application as DingTalk's console shows it.
+    application: Application
+
     def __init__(self) -> None:
         self.lock = threading.RLock()
         #: Notified when the clock was moved, or when anything else happened that one waits for.
@@ -41,8 +48,8 @@ class World:
 
     def _begin(self) -> None:
         """Make the organisations, people and application that there are from the start."""
-        self.organisations: dict[str, Organisation] = {}
-        self.users: dict[str, Person] = {}
+        self.organisations = {}
+        self.users = {}
         #: Names of the people with a drawn avatar.
         self._drawn_avatars: set[str] = set()
         self._offset = 0.0

@@ -33,6 +33,7 @@ TESTING: Final = DOCS / "how-to" / "testing.md"
 STORAGE: Final = DOCS / "explanation" / "storage.md"
 SETTINGS_PAGE: Final = DOCS / "reference" / "settings.md"
 TEMPLATES: Final = DOCS / "reference" / "templates.md"
+ROUTES: Final = DOCS / "reference" / "routes.md"
 ERRORS_PAGE: Final = DOCS / "reference" / "errors.md"
 CODES: Final = DOCS / "reference" / "dingtalk-codes.md"
 #: Its code is run by tests/ecosystem.

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Final, cast
 from urllib.parse import urlsplit
@@ -13,37 +11,14 @@ import pytest
 
 from tests.chromium import OpenWindow
 
+from .built import Reader
+
 LANGUAGES: Final = {"en": ("en", "English"), "zh_CN": ("zh-CN", "简体中文")}
 OTHER: Final = {"en": "zh_CN", "zh_CN": "en"}
 PHONE: Final = (360, 780)
 #: What brings something along, and the attribute that says from where.
 _BRINGS: Final = {"script": "src", "img": "src", "source": "srcset", "iframe": "src"}
 _BROUGHT_BY_LINK: Final = {"stylesheet", "icon", "shortcut icon", "prefetch", "preload"}
-
-
-class Reader(HTMLParser):
-    """The elements of a page, with their attributes and texts."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str]]] = []
-        self.texts: dict[int, str] = {}
-        self.feed(path.read_text(encoding="utf-8"))
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note an element."""
-        self.elements.append((tag, {name: value or "" for name, value in attrs}))
-
-    def handle_data(self, data: str) -> None:
-        """Note a text, as one of the element that began last."""
-        at = len(self.elements) - 1
-        self.texts[at] = self.texts.get(at, "") + data
-
-    def all(self, tag: str) -> Iterator[tuple[dict[str, str], str]]:
-        """Yield the elements of a kind."""
-        for at, (name, attributes) in enumerate(self.elements):
-            if name == tag:
-                yield attributes, self.texts.get(at, "").strip()
 
 
 def _pages(site: Path, language: str) -> list[Path]:
