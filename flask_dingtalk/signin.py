@@ -408,10 +408,8 @@ def _to_be_loaded_again(
     if wait is not None:
         error.retry_after = max(error.retry_after, min(wait, _LONGEST_WAIT))
     error.retry_after = math.ceil(error.retry_after)
-    # With chance, so that those who were refused together do not come back together. Turns to come
-    # differ in any case.
-    chance = random.randint(0, 1) if wait is None or wait <= 1 else 0  # noqa: S311
-    error.reload_after = error.retry_after + chance
+    # With chance, so that those who were refused together do not come back together.
+    error.reload_after = error.retry_after + random.randint(0, 1)  # noqa: S311
     error.retry_url = _another_try(attempt, way)
     if way.is_in_app:
         # A POST cannot be loaded again, but the client gives another code without a tap.

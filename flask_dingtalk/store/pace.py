@@ -97,8 +97,8 @@ if too_many > 0 then
   call_at = math.max(call_at, (over[too_many] or now + 1000) + 1000)
 end
 local may_call = next_turn <= now or (turn >= 0 and turn <= now) or next_call + interval <= now
--- In all processes, some three threads may sleep until their call.
-if may_call and call_at - now <= math.min(3 * interval, 500) then
+-- In all processes, some four threads may sleep until their call.
+if may_call and call_at - now <= math.min(4 * interval, 500) then
   add('air', air, call_at)
   keep('next', text(due + interval))
   -- A turn less to give: otherwise more people come back than there are places.
@@ -107,7 +107,8 @@ if may_call and call_at - now <= math.min(3 * interval, 500) then
 end
 if turn < 0 then
   turn = math.max(next_turn, math.max(now, due))
-  next_turn = math.min(turn + interval, now + 60000)
+  -- A little closer than there is room: some come back later than their turn, or never.
+  next_turn = math.min(turn + 0.97 * interval, now + 60000)
 end
 keep('next', text(next_call), 'turn', text(next_turn))
 turn = math.min(turn, now + 60000)
@@ -144,7 +145,7 @@ add('over', over, now)
 if ARGV[1] == 'taken' and rate then
   -- Beyond what is documented, no further than one call a second more than were taken.
   local may_try = next_turn > now and now - seen > 30000 and rate < #over + 1
-  if rate < 19.5 or may_try then keep('rate', rate + 0.04) end
+  if rate < 19.5 then keep('rate', rate + 0.04) elseif may_try then keep('rate', rate + 0.02) end
 end
 return 1
 """
@@ -198,8 +199,8 @@ class StoredPace:
         seconds = 0.0
         with suppress(StoreUnavailable):
             seconds = self._link.evaluate(_ASK, self._name) / 1000
-        time.sleep(seconds)
         try:
+            time.sleep(seconds)
             yield
         finally:
             with suppress(StoreUnavailable):
