@@ -5,8 +5,10 @@ from __future__ import annotations
 import configparser
 import json
 import shutil
+import socket
 import ssl
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPSConnection
@@ -201,11 +203,20 @@ class _Https:
 
 
 @contextmanager
-def _serving_nginx(configuration: Path) -> Iterator[None]:
+def _serving_nginx(configuration: Path, port: int) -> Iterator[None]:
     server = subprocess.Popen(
         ["/usr/sbin/nginx", "-c", configuration, "-g", "daemon off;"], stderr=subprocess.PIPE
     )
     try:
+        give_up_at = time.monotonic() + 60
+        while True:
+            try:
+                socket.create_connection(("localhost", port)).close()
+                break
+            except OSError:
+                assert server.poll() is None
+                assert time.monotonic() < give_up_at
+                time.sleep(0.02)
         yield
     finally:
         server.terminate()
@@ -260,7 +271,7 @@ def test_the_documented_deployment_signs_people_in(
         variables = f"set -a && . {service['EnvironmentFile']} && set +a"
         opened.run(f"cd {service['WorkingDirectory']} && {variables}")
         opened.run(service["ExecStart"])
-        with _serving_nginx(configuration):
+        with _serving_nginx(configuration, ports[1]):
             opened.run(
                 f"curl --retry 50 --retry-connrefused --retry-delay 0 http://localhost:{ports[0]}/?secret=1"
             )

@@ -169,6 +169,8 @@ def _follow(reader: Reader, blocks: list[Snippet]) -> None:
             reader.terminal.write(block.file, block.text)
             if block.file == "app.py" and reader.terminal.running:
                 reader.terminal.running[-1].wait_for(_STARTED, again=True)
+                # Only a server that answers notices the next change.
+                OverHttp(reader.address()).get("/")
         elif block.language == "sh":
             reader.terminal.run(block.text)
             if "--debug" in block.text:
