@@ -8,6 +8,7 @@ What a factory needs is imported in it: one must not pay for the other.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import time
 from typing import Any, Final
@@ -99,7 +100,7 @@ def names() -> Flask:
     if STORE in os.environ:
         app.config["DINGTALK_STORE"] = os.environ[STORE]
     # Each sign-in that fails is a warning: what the benchmark counts, it need not print.
-    app.logger.setLevel("ERROR")
+    logging.getLogger("flask_dingtalk").setLevel("ERROR")
     DingTalk(app)
 
     @app.get(PATH)
