@@ -8,6 +8,7 @@ from docutils import nodes
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
+    from sphinx.config import Config
 
 #: Folder of the site, and ``lang`` in HTML: what the language calls itself.
 LANGUAGES: Final = {"en": ("en", "English"), "zh_CN": ("zh-CN", "简体中文")}
@@ -50,7 +51,14 @@ def _first_sentences(doctree: nodes.document | None) -> str | None:
     return None
 
 
+def show_pictures_in_the_language(app: Sphinx, config: Config) -> None:
+    """Let a picture have a twin, such as ``sign-in.zh-CN.png``, as the READMEs call it."""
+    tag, _ = LANGUAGES[config.language]
+    config.figure_language_filename = f"{{root}}.{tag}{{ext}}"
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register with Sphinx."""
+    app.connect("config-inited", show_pictures_in_the_language)
     app.connect("html-page-context", add_to_page)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -78,6 +78,20 @@ def test_no_page_brings_anything_from_another_host(site: Path) -> None:
     assert foreign == []
 
 
+def test_each_page_shows_the_pictures_of_its_language(site: Path) -> None:
+    """Those of the Chinese pages have Chinese texts in them."""
+    names = {
+        language: {
+            Path(image["src"]).name
+            for path in _pages(site, language)
+            for image, _ in Reader(path).all("img")
+        }
+        for language in LANGUAGES
+    }
+    assert "signing-in.webp" in names["en"]
+    assert names["zh_CN"] == {f"{Path(name).stem}.zh-CN{Path(name).suffix}" for name in names["en"]}
+
+
 def test_every_link_within_the_site_leads_somewhere(site: Path) -> None:
     """A link to another page or to an anchor finds it."""
     anchors = {
