@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import subprocess
@@ -28,6 +29,7 @@ from .pages import (
     ENGLISH,
     ERRORS_PAGE,
     FACTORY,
+    INDEX,
     MOVING,
     PAGES,
     POLICY,
@@ -162,6 +164,15 @@ def test_the_documented_error_handler_loses_nothing(
     assert script.json["error"] == "rate_limited"
     for answer in (page, script):
         assert (answer.status_code, answer.headers["Retry-After"]) == (503, "7")
+
+
+def test_the_first_lines_are_the_same_on_every_page() -> None:
+    """Both READMEs, the front page and the tutorial begin alike, but for the comments."""
+    first = {
+        ast.dump(ast.parse(snippets(page, "python")[0].text))
+        for page in (ENGLISH, CHINESE, INDEX, TUTORIAL)
+    }
+    assert len(first) == 1
 
 
 @pytest.mark.parametrize("readme", READMES)
