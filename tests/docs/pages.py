@@ -108,6 +108,26 @@ def rows_of(page: Path, cells: int) -> dict[str, list[str]]:
     return rows
 
 
+@dataclass(frozen=True)
+class Setting:
+    """What the page of settings says of one of them in its first line."""
+
+    kind: str
+    #: As it is written; ``None`` where the setting is required.
+    default: str | None
+    example: str
+
+
+def documented_settings() -> dict[str, Setting]:
+    """Return what the page of settings says, by name."""
+    found = re.findall(
+        r"^### `(\w+)`\n\n(.+?)\.\s(?:Required|Default:\s`(.+?)`)\.\sExample:\s`(.+?)`\.$",
+        SETTINGS_PAGE.read_text(encoding="utf-8"),
+        re.MULTILINE | re.DOTALL,
+    )
+    return {name: Setting(kind, default or None, example) for name, kind, default, example in found}
+
+
 def load(path: Path) -> ModuleType:
     """Run a file as a new module."""
     spec = importlib.util.spec_from_file_location(f"documented_{path.stem}", path)

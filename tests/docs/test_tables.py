@@ -28,9 +28,9 @@ from .pages import (
     PAGES,
     ROOT,
     ROUTES,
-    SETTINGS_PAGE,
     TESTING,
     WAYS_IN,
+    documented_settings,
     load,
     rows_of,
 )
@@ -43,29 +43,30 @@ SWITCHED_OFF: Final = ("/dingtalk/in-app", "/dingtalk/events")
 
 
 def test_every_setting_is_documented_with_its_default() -> None:
-    """The table of settings holds those of this version, no others, and their defaults."""
-    rows = rows_of(SETTINGS_PAGE, 5)
-    documented = {name: rows[name][1] for name in rows if name.startswith("DINGTALK_")}
+    """The page has the settings of this version, no others, and their defaults."""
+    documented = documented_settings()
     assert documented.keys() == SETTINGS.keys()
     for name, default in SETTINGS.items():
+        written = documented[name].default
         if default is MISSING:
-            assert documented[name] == "required", name
+            assert written is None, name
         else:
-            assert ast.literal_eval(documented[name].strip("`")) == default, name
+            assert written is not None, name
+            assert ast.literal_eval(written) == default, name
 
 
 def test_every_duration_is_documented_in_seconds() -> None:
     """A setting that is a number says of what."""
-    rows = rows_of(SETTINGS_PAGE, 5)
+    documented = documented_settings()
     for name, default in SETTINGS.items():
         if isinstance(default, float | int | tuple) and default not in (False, ()):
-            assert "seconds" in rows[name][2], name
+            assert "seconds" in documented[name].kind.lower(), name
 
 
 def test_every_example_of_a_setting_is_accepted() -> None:
-    """The examples in the table of settings are values that the settings take, all together."""
-    rows = rows_of(SETTINGS_PAGE, 5)
-    examples = {name: ast.literal_eval(rows[name][4].strip("`")) for name in SETTINGS}
+    """The examples are values that the settings take, all together."""
+    documented = documented_settings()
+    examples = {name: ast.literal_eval(documented[name].example) for name in SETTINGS}
     settings = Settings.from_config(examples)
     assert settings.allowed_corp_ids == frozenset(examples["DINGTALK_ALLOWED_CORP_IDS"])
 
