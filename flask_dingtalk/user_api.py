@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -62,7 +64,8 @@ class AsUser(ApiCalls):
     def request(self, method: str, path: str, **kwargs: Any) -> Response:
         """Call an API of ``api.dingtalk.com`` as the user; see ``DingTalk.request``."""
         check_arguments(path, kwargs)
-        return _call(self, method, path, kwargs)
+        with _reporting(method, path):
+            return _call(self, method, path, kwargs)
 
     def renew(self) -> None:
         """Refresh the pair."""
@@ -74,7 +77,8 @@ class AsApp(ApiCalls):
 
     def request(self, method: str, path: str, **kwargs: Any) -> Response:
         """Call an API as the application; see ``DingTalk.as_app``."""
-        return app_state().directory.request(method, path, **kwargs)
+        with _reporting(method, path):
+            return app_state().directory.request(method, path, **kwargs)
 
 
 class _Owner(Protocol):
@@ -115,23 +119,32 @@ def call(method: str, path: str, **kwargs: Any) -> Response:
     """Call ``path`` of the API host as the signed-in user; see ``DingTalk.request``."""
     check_arguments(path, kwargs)
     login = session.current_login()
-    try:
-        if login is None:
-            raise LoginRequired(
-                "a call as the user, but nobody is signed in",
-                hint="guard the view with login_required",
-            )
-        if login.token is None:
-            raise DingTalkAPIError(
-                "this sign-in yielded no user token",
-                hint="a sign-in inside the DingTalk client yields none; DingTalk's pages do",
-                retry_url=login_url(current_url(), redirects=True),
-            )
-        return _call(_SessionOwner(login, login.token), method, path, kwargs)
-    except DingTalkError as error:
-        if isinstance(error, LoginRequired):
+    with _reporting(method, path):
+        try:
+            if login is None:
+                raise LoginRequired(
+                    "a call as the user, but nobody is signed in",
+                    hint="guard the view with login_required",
+                )
+            if login.token is None:
+                raise DingTalkAPIError(
+                    "this sign-in yielded no user token",
+                    hint="a sign-in inside the DingTalk client yields none; DingTalk's pages do",
+                    retry_url=login_url(current_url(), redirects=True),
+                )
+            return _call(_SessionOwner(login, login.token), method, path, kwargs)
+        except LoginRequired as error:
             # Loading the page again would not help. A script is told where to send the visitor.
             error.retry_url, error.login_url = login_url(current_url()), login_url_for_scripts()
+            raise
+
+
+@contextmanager
+def _reporting(method: str, path: str) -> Iterator[None]:
+    """Log an error of a call, since the page that it may become sends people to the log."""
+    try:
+        yield
+    except DingTalkError as error:
         _log.log(
             level_of(error),
             "DingTalk call failed: %s %r: %s",

@@ -17,6 +17,7 @@ from flask.typing import ResponseReturnValue
 from requests.exceptions import InvalidJSONError
 
 from flask_dingtalk import (
+    ConfigurationError,
     DingTalk,
     DingTalkAPIError,
     DingTalkError,
@@ -995,3 +996,29 @@ def test_as_app_takes_nothing_but_a_form_for_the_old_api(
     with app.app_context(), pytest.raises(TypeError):
         getattr(app.extensions["dingtalk"].as_app, method)("/topapi/v2/user/get", **arguments)
     assert called(simulator) == []
+
+
+@pytest.mark.parametrize("as_whom", ["as_app", "as_user"])
+def test_a_call_outside_of_the_session_that_fails_is_logged(
+    app: Flask,
+    simulator: DingTalkSimulator,
+    token_in_hand: DingTalkToken,
+    caplog: pytest.LogCaptureFixture,
+    as_whom: str,
+) -> None:
+    """With its cure: the page that the error becomes in a view says that the log has it."""
+    dingtalk = app.extensions["dingtalk"]
+    simulator.application.permissions -= {"qyapi_get_member", "Contact.User.Read"}
+
+    def job() -> None:
+        if as_whom == "as_user":
+            dingtalk.as_user(token_in_hand).get("/v1.0/contact/users/me")
+        else:
+            dingtalk.as_app.post("/topapi/v2/user/get", data={"userid": "x"})
+
+    with pytest.raises(ConfigurationError):
+        in_job(app, job)
+    (line,) = [text for text in caplog.messages if text.startswith("DingTalk call failed")]
+    missing = "qyapi_get_member" if as_whom == "as_app" else "Contact.User.Read"
+    assert missing in line
+    assert "Hint: enable the permission" in line
