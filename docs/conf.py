@@ -28,6 +28,7 @@ nitpick_ignore_regex = [("py:.*", r"(?!flask_dingtalk\.).*")]
 # Docstrings of the testing package have single backticks around code.
 default_role = "literal"
 add_module_names = False
+toc_object_entries_show_parents = "hide"
 autodoc_default_options = {"no-value": True}
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
