@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Iterator
+from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -50,6 +51,12 @@ class Reader(HTMLParser):
             for attributes, text in self.all(tag)
             if tag == "code" or attributes.get("class") == "pre"
         }
+
+
+@cache
+def read_page(path: Path) -> Reader:
+    """Read a page, once for all tests of a process."""
+    return Reader(path)
 
 
 def inventory(language: Path) -> dict[str, set[str]]:

@@ -22,7 +22,7 @@ from flask_dingtalk.settings import Settings
 from flask_dingtalk.testing import people
 from flask_dingtalk.user_api import AsApp, AsUser
 
-from .built import Reader, inventory
+from .built import inventory, read_page
 
 LANGUAGES: Final = ("en", "zh_CN")
 #: What people meet as arguments, attributes and answers, beside what the packages export.
@@ -83,7 +83,7 @@ def _described(built: Path) -> set[str]:
 
 def _cells(built: Path, page: str) -> list[str]:
     """Return what stands as code on a page of the reference, in the order of the page."""
-    return sorted(Reader(built / "reference" / f"{page}.html").code)
+    return sorted(read_page(built / "reference" / f"{page}.html").code)
 
 
 def test_every_export_is_described(built: Path) -> None:
@@ -149,7 +149,7 @@ def test_every_setting_is_described(built: Path) -> None:
 def test_every_command_and_option_is_described(built: Path) -> None:
     """Each command of ``flask dingtalk`` has a heading, and each of its options an entry."""
     options = inventory(built)["std:cmdoption"]
-    page = Reader(built / "reference" / "commands.html")
+    page = read_page(built / "reference" / "commands.html")
     for name, command in commands.commands.items():
         assert f"flask-dingtalk-{name}" in {attributes.get("id") for _, attributes in page.elements}
         for parameter in command.params:
