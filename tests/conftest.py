@@ -69,10 +69,10 @@ def _session_settings_of(item: Any) -> object:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Spare the tests what they do not need.
+    """Spare the run two things that take time.
 
-    Hypothesis's plugin, if no test uses it: its summary takes a second. And that the garbage
-    collector looks through all tests and modules again and again: they stay.
+    The garbage collector leaves alone what is there now: all modules and tests, which stay anyway.
+    Hypothesis's plugin is unloaded if no test uses it: its summary takes a second.
     """
     gc.freeze()
     plugin = session.config.pluginmanager.get_plugin("hypothesispytest")
