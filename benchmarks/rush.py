@@ -434,6 +434,7 @@ def plot(rushes: Sequence[Rush], path: Path) -> None:
     """
     # Its import takes as long as a small rush, and most runs draw nothing.
     from matplotlib.figure import Figure
+    from matplotlib.ticker import NullFormatter, ScalarFormatter
 
     figure = Figure(figsize=(max(4 * len(rushes), 8), 7.5), layout="constrained")
     rows = figure.subplots(3, len(rushes), sharex=True, sharey="row", squeeze=False)
@@ -455,15 +456,20 @@ def plot(rushes: Sequence[Rush], path: Path) -> None:
             color="#555555",
         )
         page.set_yscale("log")
+        # 10 and 100, rather than powers.
+        page.yaxis.set_major_formatter(ScalarFormatter())
+        page.yaxis.set_minor_formatter(NullFormatter())
         page.set_xlabel("seconds since the rush began")
         for axes in (people, calls, page):
             axes.grid(visible=True, alpha=0.3)
+    # Between the first and the last calls, below what DingTalk allows.
+    rows[1][-1].legend(loc="lower center")
     (people, *_), (calls, *_), (page, *_) = rows
     people.set_ylabel("people on their way in")
     calls.set_ylabel("calls to DingTalk a second")
     calls.set_ylim(bottom=0)
-    calls.legend(loc="lower left")
     page.set_ylabel("a guarded page, ms")
+    page.set_ylim(1, max(100, page.get_ylim()[1]))
     figure.savefig(path, dpi=100)
 
 
