@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import re
 from pathlib import Path
@@ -13,7 +12,6 @@ from dotenv import dotenv_values
 from flask import Flask
 
 from flask_dingtalk import DingTalk
-from flask_dingtalk.testing import DingTalkSimulator
 
 from .pages import (
     DEPLOYMENT,
@@ -21,7 +19,6 @@ from .pages import (
     ERRORS_PAGE,
     PAGES,
     ROOT,
-    TESTING,
     TUTORIAL,
     named_files,
     snippets,
@@ -39,7 +36,7 @@ RUNNERS: Final = {
 ON_PAGES: Final = {
     "ini": {DEPLOYMENT: "test_shell.py", DEVELOPMENT: "here", TUTORIAL: "test_tutorial.py"},
     "nginx": {DEPLOYMENT: "test_shell.py"},
-    "text": {TUTORIAL: "test_tutorial.py", ERRORS_PAGE: "test_code.py", TESTING: "here"},
+    "text": {TUTORIAL: "test_tutorial.py", ERRORS_PAGE: "test_code.py"},
 }
 
 
@@ -84,12 +81,3 @@ def test_the_documented_style_uses_variables_of_the_style_sheet() -> None:
             names = re.findall(r"--[\w-]+|\.dingtalk[\w-]*", snippet.text)
             assert names
             assert [name for name in names if name not in sheet] == []
-
-
-def test_the_documented_browser_test_calls_what_there_is() -> None:
-    """It needs a site that is being served; the tests of the simulator run the call itself."""
-    (snippet,) = snippets(TESTING, "text")
-    methods = re.findall(r"dingtalk_simulator\.(\w+)\(", snippet.text)
-    ast.parse(snippet.text)
-    assert methods
-    assert all(hasattr(DingTalkSimulator, name) for name in methods)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from examples.site import create_app
 from flask_dingtalk import RateLimited
 from flask_dingtalk.testing import DingTalkSimulator, make_employee, make_user, signed_in
 
+from ..chromium import CHROMIUM, PROGRAMS
 from ..helpers import Later
 from ..stub import TOKEN, Answer, Asked, StubDingTalk
 from .pages import (
@@ -187,16 +189,42 @@ def test_the_first_snippet_greets_whoever_is_signed_in(
     assert browser.get("/").text == "Hello, 张三"
 
 
-@pytest.mark.parametrize("snippet", _parameters(lambda snippet: "def test_" in snippet.text))
+def _tests(*, in_browser: bool) -> list[object]:
+    return _parameters(
+        lambda snippet: "def test_" in snippet.text and ("playwright" in snippet.text) == in_browser
+    )
+
+
+@pytest.mark.parametrize("snippet", _tests(in_browser=False))
 def test_every_documented_test_passes(snippet: Snippet, tmp_path: Path) -> None:
-    """A snippet with tests passes beside the site that the README shows."""
+    """A snippet with tests passes beside the site of the page on factories."""
+    _pass(snippet, tmp_path)
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("snippet", _tests(in_browser=True))
+def test_every_documented_test_in_a_browser_passes(snippet: Snippet, tmp_path: Path) -> None:
+    """With pytest-playwright, and the browser of this machine."""
+    program = next(filter(None, map(shutil.which, PROGRAMS)))
+    options = {"executable_path": program, "args": CHROMIUM}
+    (tmp_path / "conftest.py").write_text(
+        "import pytest\n\n\n@pytest.fixture(scope='session')\n"
+        f"def browser_type_launch_args():\n    return {options!r}\n",
+        encoding="utf-8",
+    )
+    # The plugin uses what pytest advises against.
+    plugin = ("-p", "pytest_playwright.pytest_playwright", "-W", "ignore::pytest.PytestWarning")
+    _pass(snippet, tmp_path, *plugin)
+
+
+def _pass(snippet: Snippet, tmp_path: Path, *options: str) -> None:
     assert snippet.file is not None
     (tmp_path / "my_site.py").write_text(file_of(FACTORY, "my_site.py"), encoding="utf-8")
     (tmp_path / snippet.file).write_text(snippet.text, encoding="utf-8")
     environment = {name: value for name, value in os.environ.items() if "FLASK" not in name}
     environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # a reader may have pytest alone
     run = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", "."],
+        [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", *options],
         cwd=tmp_path,
         env=environment,
         capture_output=True,
