@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Final, NamedTuple
 
 import pytest
@@ -33,7 +34,11 @@ _SLIPS: Final = {
 _DINGTALKS: Final = re.compile(
     r"重定向URL(（回调域名）)?|服务器出口IP|PC端首页地址|URL地址|url地址|HTTP请求|操作失败，你不在组织内"
 )
-TOOL: Final = load(DOCS / "catalogues.py")
+
+
+@cache
+def _tool() -> ModuleType:
+    return load(DOCS / "catalogues.py")
 
 
 class Message(NamedTuple):
@@ -44,22 +49,22 @@ class Message(NamedTuple):
     chinese: str
 
 
-def _messages() -> Iterator[Message]:
-    for path in CATALOGUES:
-        for each in TOOL.read(path):
-            if each.id and each.string:
-                yield Message(path.stem, each.id, each.string)
-
-
-MESSAGES: Final = list(_messages())
+@cache
+def _messages() -> list[Message]:
+    return [
+        Message(path.stem, each.id, each.string)
+        for path in CATALOGUES
+        for each in _tool().read(path)
+        if each.id and each.string
+    ]
 
 
 def test_every_sentence_is_translated(sentences: Path) -> None:
     """Each sentence of the pages has a translation that nobody has to look at again."""
     missing = [
         f"{path.stem}: {each.id}"
-        for path, wanted in TOOL.extracted(sentences).items()
-        for ours in [TOOL.read(path)]
+        for path, wanted in _tool().extracted(sentences).items()
+        for ours in [_tool().read(path)]
         for each in wanted
         if each.id and not _is_done(ours.get(each.id))
     ]
@@ -72,12 +77,12 @@ def _is_done(message: Any) -> bool:
 
 def test_no_translation_is_left_of_a_sentence_that_is_gone(sentences: Path) -> None:
     """Each translation is of a sentence that stands on its page."""
-    wanted = TOOL.extracted(sentences)
-    assert set(CATALOGUES) - {TOOL.THEME} == wanted.keys()
+    wanted = _tool().extracted(sentences)
+    assert set(CATALOGUES) - {_tool().THEME} == wanted.keys()
     left = [
         f"{path.stem}: {each.id}"
         for path, page in wanted.items()
-        for each in (*TOOL.read(path), *TOOL.read(path).obsolete.values())
+        for each in (*_tool().read(path), *_tool().read(path).obsolete.values())
         if each.id and page.get(each.id) is None
     ]
     assert left == []
@@ -85,17 +90,17 @@ def test_no_translation_is_left_of_a_sentence_that_is_gone(sentences: Path) -> N
 
 def test_the_code_in_a_sentence_stays() -> None:
     """What stands as code in an English sentence stands in the Chinese one."""
-    assert [each for each in MESSAGES if not _codes(each.english) <= _codes(each.chinese)] == []
+    assert [each for each in _messages() if not _codes(each.english) <= _codes(each.chinese)] == []
 
 
 def test_the_numbers_in_a_sentence_stay() -> None:
     """Each number of an English sentence stands in the Chinese one."""
-    assert [each for each in MESSAGES if _numbers(each.english) - _numbers(each.chinese)] == []
+    assert [each for each in _messages() if _numbers(each.english) - _numbers(each.chinese)] == []
 
 
 def test_the_links_in_a_sentence_stay() -> None:
     """The links of a sentence lead to the same places in both languages."""
-    assert [each for each in MESSAGES if _links(each.english) != _links(each.chinese)] == []
+    assert [each for each in _messages() if _links(each.english) != _links(each.chinese)] == []
 
 
 @pytest.mark.parametrize("slip", _SLIPS)
@@ -104,7 +109,7 @@ def test_the_chinese_is_written_as_chinese_is(slip: str) -> None:
     pattern = re.compile(_SLIPS[slip])
     found = [
         (each.page, match[0], each.chinese)
-        for each in MESSAGES
+        for each in _messages()
         if each.chinese != each.english
         for match in pattern.finditer(_prose(each.chinese))
     ]
