@@ -50,6 +50,8 @@ _IDLE: Final = 10.0
 _SHARES: Final = {"p50": 0.5, "p99": 0.99}
 #: Who loads the guarded page.
 READER: Final = "reader"
+#: A font with Chinese characters; Debian's fonts-noto-cjk has it.
+_CHINESE_FONT: Final = "Noto Sans CJK SC"
 #: In the place of a store's address: start one.
 OWN: Final = "own"
 
@@ -400,10 +402,41 @@ def content(rush: Rush) -> dict[str, Any]:
     }
 
 
-def named(plan: Plan) -> str:
+@dataclass(frozen=True)
+class Words:
+    """The texts of the plot."""
+
+    one_process: str = "one process"
+    workers: str = "{} workers"
+    store: str = " with a store"
+    last_in: str = "last one in after {:.0f} s"
+    waiting: str = "people on their way in"
+    calls: str = "calls to DingTalk a second"
+    limit: str = "what DingTalk allows"
+    page: str = "a guarded page, ms"
+    moment: str = "seconds since the rush began"
+
+
+_ENGLISH: Final = Words()
+_CHINESE: Final = Words(
+    one_process="一个进程",
+    workers="{} 个工作进程",
+    store="加存储",
+    last_in="最后一人在 {:.0f} 秒后登录",
+    waiting="正在登录的人数",
+    calls="每秒调用钉钉的次数",
+    limit="钉钉的上限",
+    page="受保护页面的耗时（毫秒）",
+    moment="开始后的秒数",
+)
+
+
+def named(plan: Plan, words: Words = _ENGLISH) -> str:
     """Return a few words about the site of a plan."""
-    processes = "one process" if plan.workers == 1 else f"{plan.workers} workers"
-    return processes + (" with a store" if plan.store else "")
+    several = words.workers.format(plan.workers)
+    return (words.one_process if plan.workers == 1 else several) + (
+        words.store if plan.store else ""
+    )
 
 
 def print_comparison(rushes: Sequence[Rush]) -> None:
@@ -430,11 +463,21 @@ def print_comparison(rushes: Sequence[Rush]) -> None:
 def plot(rushes: Sequence[Rush], path: Path) -> None:
     """Draw who waited, what DingTalk was asked, and how long the guarded page took.
 
-    Each rush is a column, on the same scales.
+    Each rush is a column, on the same scales. A second picture has Chinese texts, where there is a
+    font for them.
     """
     # Its import takes as long as a small rush, and most runs draw nothing.
+    from matplotlib import font_manager, rc_context
+
+    _draw(rushes, _ENGLISH, path)
+    if _CHINESE_FONT in font_manager.get_font_names():
+        with rc_context({"font.family": [_CHINESE_FONT]}):
+            _draw(rushes, _CHINESE, path.with_suffix(f".zh-CN{path.suffix}"))
+
+
+def _draw(rushes: Sequence[Rush], words: Words, path: Path) -> None:
     from matplotlib.figure import Figure
-    from matplotlib.ticker import NullFormatter, ScalarFormatter
+    from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
     figure = Figure(figsize=(max(4 * len(rushes), 8), 7.5), layout="constrained")
     rows = figure.subplots(3, len(rushes), sharex=True, sharey="row", squeeze=False)
@@ -442,12 +485,12 @@ def plot(rushes: Sequence[Rush], path: Path) -> None:
         seconds = series(rush)
         moments = [entry["second"] for entry in seconds]
         waiting = [entry["waiting"] for entry in seconds]
-        people.set_title(f"{named(rush.plan)}\nlast one in after {rush.last_in:.0f} s")
+        people.set_title(f"{named(rush.plan, words)}\n{words.last_in.format(rush.last_in)}")
         people.fill_between(moments, waiting, step="post", color="#1677ff", alpha=0.5)
         for api, style in ((EXCHANGE, "-"), (USER, ":")):
             number = [entry["calls"][api] for entry in seconds]
             calls.step(moments, number, style, where="post", label=api)
-        calls.axhline(rush.plan.limit, color="black", linestyle="--", label="what DingTalk allows")
+        calls.axhline(rush.plan.limit, color="black", linestyle="--", label=words.limit)
         page.plot(
             [load.moment for load in rush.loads],
             [load.seconds * 1000 for load in rush.loads],
@@ -457,18 +500,18 @@ def plot(rushes: Sequence[Rush], path: Path) -> None:
         )
         page.set_yscale("log")
         # 10 and 100, rather than powers.
-        page.yaxis.set_major_formatter(ScalarFormatter())
+        page.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         page.yaxis.set_minor_formatter(NullFormatter())
-        page.set_xlabel("seconds since the rush began")
+        page.set_xlabel(words.moment)
         for axes in (people, calls, page):
             axes.grid(visible=True, alpha=0.3)
     # Between the first and the last calls, below what DingTalk allows.
     rows[1][-1].legend(loc="lower center")
     (people, *_), (calls, *_), (page, *_) = rows
-    people.set_ylabel("people on their way in")
-    calls.set_ylabel("calls to DingTalk a second")
+    people.set_ylabel(words.waiting)
+    calls.set_ylabel(words.calls)
     calls.set_ylim(bottom=0)
-    page.set_ylabel("a guarded page, ms")
+    page.set_ylabel(words.page)
     page.set_ylim(1, max(100, page.get_ylim()[1]))
     figure.savefig(path, dpi=100)
 
