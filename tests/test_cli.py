@@ -246,12 +246,16 @@ def test_ctrl_c_on_a_terminal_leaves_nothing_running(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", ["no-such-command", "."])
-def test_a_command_that_cannot_be_started_is_said_in_a_line(tmp_path: Path, command: str) -> None:
+def test_a_command_that_cannot_be_started_is_said_in_a_line(
+    app: Flask, tmp_path: Path, command: str
+) -> None:
     """With the exit status that shells have for it."""
-    with simulating(tmp_path, "--", command, "--debug") as process:
-        _, said = process.communicate(timeout=60)
-    assert process.returncode in (126, 127)
-    started, why = said.splitlines()
+    result = app.test_cli_runner().invoke(
+        args=["dingtalk", "simulator", "--port", "0", "--", command, "--debug"],
+        env={"HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)},
+    )
+    assert result.exit_code in (126, 127)
+    started, why = result.output.splitlines()
     assert started.startswith("DingTalk simulator on")
     assert why.startswith(f"{command} cannot be started: ")
 
