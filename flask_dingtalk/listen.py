@@ -53,7 +53,7 @@ _ANSWER_WITHIN: Final = 3.0
 _AT_ONCE: Final = 8
 #: The same of events that mean everybody: most of them wait for one that marks all, for all of
 #: them, and a leaver must not wait behind them.
-_WAITING_AT_ONCE: Final = 64
+_WAITING_AT_ONCE: Final = 16
 #: Seconds between signs of life, and for which the answer to one may take.
 _PING_EVERY: Final = 20.0
 _CLOSE_WITHIN: Final = 1.0

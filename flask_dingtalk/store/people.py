@@ -33,7 +33,7 @@ _MARKING_LASTS: Final = 86_400_000
 #: Seconds for which one process waits while another one marks everybody.
 _PATIENCE: Final = 2.0
 #: Seconds between two looks.
-_LOOK_AGAIN: Final = 0.02
+_LOOK_AGAIN: Final = 0.05
 _PERSON: Final = "person"
 _MEMBER: Final = "member"
 _NEWS: Final = "news"
