@@ -18,6 +18,16 @@ LANGUAGES: Final = {"en": ("en", "English"), "zh_CN": ("zh-CN", "简体中文")}
 OTHER: Final = {"en": "zh_CN", "zh_CN": "en"}
 IMAGES: Final = DOCS / "images"
 PHONE: Final = (360, 780)
+AXE: Final = DOCS.parent / "build" / "axe" / "axe.min.js"
+#: Rules that the markup of the theme and of Sphinx does not keep: two asides without a name, and
+#: field lists. Of the contrast of its colours the theme takes care.
+FUROS_OWN: Final = ("landmark-unique", "definition-list", "color-contrast")
+_RUN_AXE: Final = """async (rules) => {
+  const off = Object.fromEntries(rules.map((rule) => [rule, {enabled: false}]));
+  const options = {preload: false, resultTypes: ["violations"], rules: off};
+  const {violations} = await axe.run(document, options);
+  return violations.map((each) => [each.id, each.nodes[0].html.slice(0, 120)]);
+}"""
 #: What brings something along, and the attribute that says from where.
 _BRINGS: Final = {"script": "src", "img": "src", "source": "srcset", "iframe": "src"}
 _BROUGHT_BY_LINK: Final = {"stylesheet", "icon", "shortcut icon", "prefetch", "preload"}
@@ -214,3 +224,18 @@ def test_no_page_scrolls_sideways_on_a_phone(
         found = cast("list[str]", page.evaluate(_TOO_WIDE))
         too_wide += [(str(path.relative_to(site)), each) for each in found]
     assert too_wide == []
+
+
+@pytest.mark.npm
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_axe_finds_no_barriers(site: Path, open_window: OpenWindow, language: str) -> None:
+    """Axe finds nothing that keeps people out, on a page of text and one of the reference."""
+    script = AXE.read_text(encoding="utf-8")
+    problems = []
+    for name in ("index", "reference/commands"):
+        page = open_window(PHONE)
+        page.goto((site / language / f"{name}.html").as_uri())
+        page.evaluate(script)
+        found = cast("list[list[str]]", page.evaluate(_RUN_AXE, list(FUROS_OWN)))
+        problems += [(name, *each) for each in found]
+    assert problems == []
