@@ -48,7 +48,8 @@ def extract(folder: Path) -> dict[Path, Catalog]:
 
 def extracted(folder: Path) -> dict[Path, Catalog]:
     """Return the sentences in a folder that Sphinx wrote, by the file that translates them."""
-    templates = sorted(folder.rglob("*.pot"))
+    # Not what our own templates ask for: that stands in the catalogue for the theme.
+    templates = sorted(set(folder.rglob("*.pot")) - {folder / f"{THEME.stem}.pot"})
     return {
         CATALOGUES / path.relative_to(folder).with_suffix(".po"): read(path) for path in templates
     }
