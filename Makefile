@@ -1,7 +1,6 @@
 # make help             this list
 # make demo             the example site on http://127.0.0.1:5000, or another port if that one is taken; PORT=8000: there
-# make test             the whole test suite; ARGS=tests/test_guard.py: that file alone
-# make coverage         the same, and fails if too little of the package was run; takes twice as long
+# make test             the whole test suite; ARGS=tests/test_guard.py: that file alone; COVERAGE=1: fails if too little is run
 # make screenshots      all pages on one sheet, build/screenshots/index.html, and the pictures of the READMEs
 # make test-fast        most tests, in under a minute; they need no root, browser, Redis or npm
 # make check            style, sentences, types and layers: everything that is not a test
@@ -24,7 +23,7 @@ PORT ?= 5000
 # One process more than there are cores; one that is done takes tests over from one that is busy.
 PARALLEL := --numprocesses auto --dist worksteal
 
-.PHONY: demo test coverage test-fast check docs bench rush under-pressure system-packages clean
+.PHONY: demo test test-fast check docs bench rush under-pressure system-packages clean
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -34,14 +33,8 @@ help:
 demo: $(VENV)/.demo
 	$(BIN)/python -m examples $(PORT)
 
-test: for-all-tests
-	$(BIN)/pytest $(or $(ARGS),$(PARALLEL))
-
-coverage: for-all-tests
-	$(BIN)/pytest $(PARALLEL) --cov --cov-report=term-missing
-
-.PHONY: for-all-tests
-for-all-tests: $(VENV)/.ecosystem $(JSAPI)/dingtalk.open.js $(AXE)/axe.min.js system-packages
+test: $(VENV)/.ecosystem $(JSAPI)/dingtalk.open.js $(AXE)/axe.min.js system-packages
+	$(BIN)/pytest $(or $(ARGS),$(PARALLEL) $(if $(COVERAGE),--cov --cov-report=term-missing))
 
 test-fast: $(VENV)/.test
 	$(BIN)/pytest $(PARALLEL) -m "not browser and not redis and not npm and not docs and not slow" \
@@ -132,11 +125,9 @@ $(AXE)/axe.min.js: $(VENV)/.test tools/fetch-axe $(wildcard tests/axe/*.json)
 
 # A browser with Chinese fonts, a Redis for the tests of server-side sessions, and what the documentation runs.
 system-packages:
-	./tools/install-debian-packages redis-server:/usr/bin/redis-server \
+	./tools/install-debian-packages chromium:/usr/bin/chromium redis-server:/usr/bin/redis-server \
 		nginx:/usr/sbin/nginx curl:/usr/bin/curl \
 		fonts-noto-cjk:/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc
-	./tools/install-debian-packages chromium-headless-shell:/usr/bin/chromium-headless-shell || \
-		[ -x /usr/bin/chromium ]
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .coverage

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal, Protocol
 from urllib.parse import urlsplit
@@ -19,8 +18,6 @@ SIZES = [pytest.param(DESKTOP, id="desktop"), pytest.param(PHONE, id="phone")]
 #: A host name that is neither localhost nor https, as sites in an organisation's own network have:
 #: browsers tell them less (https://w3c.github.io/webappsec-secure-contexts/). It is this machine.
 INTRANET = "portal.intranet"
-#: The one without any window takes half of the processor time; not every system has it.
-PROGRAMS = ("chromium-headless-shell", "chromium")
 #: Switch off Chromium's own requests, since the tests have no network.
 CHROMIUM = [
     "--no-sandbox",
@@ -62,14 +59,12 @@ def chromium() -> Iterator[Browser]:
     """
     from playwright.sync_api import expect, sync_playwright
 
-    program = next(filter(None, map(shutil.which, PROGRAMS)), None)
-    assert program, "install Debian's chromium-headless-shell; `make test` does"
     # Only a failure takes so long; a busy machine may take a while.
     expect.set_options(timeout=60_000)
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=program,
+            executable_path="/usr/bin/chromium",
             args=CHROMIUM,
             # Visitors' browsers keep pages for the back button, so this one has to as well.
             ignore_default_args=["--disable-back-forward-cache"],
