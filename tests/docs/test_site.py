@@ -127,6 +127,23 @@ def test_every_link_within_the_site_leads_somewhere(site: Path) -> None:
     assert broken == []
 
 
+def test_both_languages_of_a_page_lead_to_the_same_places_elsewhere(site: Path) -> None:
+    """No link is lost in a translation."""
+    lead = {
+        language: {
+            path.relative_to(site / language): {
+                attributes["href"]
+                for attributes, _ in read_page(path).all("a")
+                if attributes.get("href", "").startswith("http")
+            }
+            for path in _pages(site, language)
+        }
+        for language in LANGUAGES
+    }
+    assert sum(map(len, lead["en"].values())) > 30
+    assert lead["zh_CN"] == lead["en"]
+
+
 def test_the_chinese_pages_have_no_english_around_their_text(site: Path) -> None:
     """Labels, titles of links and buttons of the theme are Chinese."""
     english = set()

@@ -15,6 +15,8 @@ from .pages import DOCS, load
 CATALOGUES: Final = sorted((DOCS / "locales" / "zh_CN" / "LC_MESSAGES").rglob("*.po"))
 _CODE = re.compile(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)", re.DOTALL)
 _LINK = re.compile(r"\]\(([^()\s]*(?:\([^()]*\))?[^()\s]*)\)")
+#: In a docstring. Its translation is read as a page is, so that only the other form works there.
+_DOCSTRING_LINK = re.compile(r"`([^`<>]+) <([^<>]+)>`__")
 _HAN = "\u3400-\u9fff"
 _MARKS = "，。；：？！（）、“”《》"
 #: What Chinese text does not look like, with a name for the report.
@@ -52,7 +54,7 @@ class Message(NamedTuple):
 @cache
 def _messages() -> list[Message]:
     return [
-        Message(path.stem, each.id, each.string)
+        Message(path.stem, _DOCSTRING_LINK.sub(r"[\1](\2)", each.id), each.string)
         for path in CATALOGUES
         for each in _tool().read(path)
         if each.id and each.string
