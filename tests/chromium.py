@@ -18,6 +18,8 @@ SIZES = [pytest.param(DESKTOP, id="desktop"), pytest.param(PHONE, id="phone")]
 #: A host name that is neither localhost nor https, as sites in an organisation's own network have:
 #: browsers tell them less (https://w3c.github.io/webappsec-secure-contexts/). It is this machine.
 INTRANET = "portal.intranet"
+#: Debian's.
+PROGRAM = "/usr/bin/chromium"
 #: Switch off Chromium's own requests, since the tests have no network.
 CHROMIUM = [
     "--no-sandbox",
@@ -64,7 +66,7 @@ def chromium() -> Iterator[Browser]:
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium",
+            executable_path=PROGRAM,
             args=CHROMIUM,
             # Visitors' browsers keep pages for the back button, so this one has to as well.
             ignore_default_args=["--disable-back-forward-cache"],

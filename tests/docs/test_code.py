@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -20,7 +19,7 @@ from examples.site import create_app
 from flask_dingtalk import RateLimited
 from flask_dingtalk.testing import DingTalkSimulator, make_employee, make_user, signed_in
 
-from ..chromium import CHROMIUM, PROGRAMS
+from ..chromium import CHROMIUM, PROGRAM
 from ..helpers import Later
 from ..stub import TOKEN, Answer, Asked, StubDingTalk
 from .pages import (
@@ -205,8 +204,7 @@ def test_every_documented_test_passes(snippet: Snippet, tmp_path: Path) -> None:
 @pytest.mark.parametrize("snippet", _tests(in_browser=True))
 def test_every_documented_test_in_a_browser_passes(snippet: Snippet, tmp_path: Path) -> None:
     """With pytest-playwright, and the browser of this machine."""
-    program = next(filter(None, map(shutil.which, PROGRAMS)))
-    options = {"executable_path": program, "args": CHROMIUM}
+    options = {"executable_path": PROGRAM, "args": CHROMIUM}
     (tmp_path / "conftest.py").write_text(
         "import pytest\n\n\n@pytest.fixture(scope='session')\n"
         f"def browser_type_launch_args():\n    return {options!r}\n",
