@@ -71,7 +71,7 @@ def _session_settings_of(item: Any) -> object:
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Spare the run two things that take time.
 
-    The garbage collector comes less often: modules and tests, which stay, are much of what there is.
+    The garbage collector comes less often: it mostly meets modules and tests, which stay.
     It is not told to leave them alone (`gc.freeze`), since Hypothesis asks it who refers to what.
     Hypothesis's plugin is unloaded if no test uses it: its summary takes a second.
     """
