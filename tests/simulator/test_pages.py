@@ -165,3 +165,13 @@ def test_person_without_organisation_can_log_in(http: Http) -> None:
     http.simulator.add_user("free", nick="自由人", corp_ids=())
     assert "no organisation" in http.authorize().text
     assert "consent" in http.choose("free").text
+
+
+@pytest.mark.parametrize("name", ["Flask Demo", "演示", "</title><b>A & B</b>"])
+def test_the_title_of_the_window_is_plain_text(http: Http, name: str) -> None:
+    """A browser shows markup in it as it is; what is an application's name cannot end it either."""
+    http.simulator.application.name = name
+    title = re.search("<title>(.*?)</title>", http.authorize().text)
+    assert title is not None
+    assert "<" not in title[1]
+    assert "bdi" not in title[1]
