@@ -13,8 +13,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Final, Self
+from typing import IO, Final
 
 from ..helpers import free_port
 from . import stand_in
@@ -144,17 +143,9 @@ class Terminal:
         path.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
         path.chmod(0o755)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        for each in self.running:
-            each.end()
+    def close(self) -> None:
+        """End the servers and the shell."""
+        self.end_servers()
         self._shell.communicate(timeout=_PATIENCE)
 
     def here(self, text: str) -> str:
@@ -226,5 +217,8 @@ def iter_until(stream: IO[str], ending: str) -> Iterator[str]:
 @contextmanager
 def terminal(folder: Path, **environment: str) -> Iterator[Terminal]:
     """Open a terminal in an empty folder; servers end with it."""
-    with Terminal(folder, environment) as opened:
+    opened = Terminal(folder, environment)
+    try:
         yield opened
+    finally:
+        opened.close()
